@@ -1,0 +1,34 @@
+#include "kernels/base/parallel.h"
+
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+
+#include "kernels/base/error.h"
+
+namespace qb {
+
+void parallel_for(std::int64_t count, int threads, std::int64_t grain,
+                  const std::function<void(std::int64_t, std::int64_t)>& body) {
+  QB_EXPECTS(count >= 0 && threads >= 1 && grain >= 1);
+  if (count == 0) return;
+  const std::int64_t blocks = (count + grain - 1) / grain;
+  const int parts = int(std::min<std::int64_t>(threads, blocks));
+  if (parts == 1 || omp_in_parallel()) return body(0, count);
+#pragma omp parallel for num_threads(parts) schedule(static, 1)
+  for (int part = 0; part < parts; ++part) {
+    const std::int64_t begin = blocks * part / parts * grain;
+    const std::int64_t end = std::min(count, blocks * (part + 1) / parts * grain);
+    if (begin < end) body(begin, end);
+  }
+}
+
+int hardware_threads() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  return std::max(1, CPU_COUNT(&allowed));
+}
+
+}  // namespace qb

@@ -1,0 +1,53 @@
+// The kernel table: one line per variant. Tests, benchmarks, dispatch and reports iterate over it.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/cpu.h"
+#include "kernels/gemm_args.h"
+#include "kernels/packed_matrix.h"
+
+namespace qb {
+
+enum class Activations : std::uint8_t { f32, s8 };
+std::string_view name_of(Activations activations);
+
+/// One variant. `name` is the function, the file stem and the word stored in run files: one grep finds the source.
+struct KernelInfo {
+  std::string_view name;
+  std::string_view family;                ///< e.g. "gemm_s8_q4": all variants of one definition
+  Activations activations;
+  bool (*accepts)(const QuantFormat&, std::int64_t k);  ///< layouts that prepare() can read
+  Buffer (*prepare)(const PackedMatrix&);  ///< derives the layout that run() reads; counted as memory and load time
+  GemmFn run;
+  Isa needs;                               ///< all of these, or the host may not call it
+  std::int64_t column_step;                ///< columns per panel; gemm() splits columns at multiples of it
+  std::int64_t min_rows, max_rows;         ///< row counts that this variant is meant for (1..INT64_MAX)
+  bool reference;                          ///< the definition other variants of the family are tested against
+  bool peer;                               ///< somebody else's library
+};
+
+/// All variants compiled in. Per family: the reference first, then rising preference.
+std::span<const KernelInfo> kernels();
+
+const KernelInfo* find_kernel(std::string_view name);  ///< null when unknown
+std::vector<std::string> kernel_names();
+
+/// The definition that `kernel` is tested against; itself for a reference.
+const KernelInfo& reference_of(const KernelInfo& kernel);
+
+/// What a study's `kernels` axis may hold: "best", "reference", or a kernel's name.
+///
+/// best: the last usable, non-peer variant of the first family that accepts the layout; reference: that family's
+/// reference; a name: that kernel where it accepts layout and activations, "best" of its ISA cap for the other layers.
+/// Returns null when no family computes these activations with this layout. `isa` is the cap in force.
+const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format, std::int64_t k,
+                                std::int64_t rows, Isa isa);
+
+/// Throws InputError naming the nearest name when `choice` is none of the above.
+void check_kernel_choice(std::string_view choice);
+
+}  // namespace qb

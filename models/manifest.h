@@ -1,0 +1,73 @@
+// What a study says of a model, with every file named by its digest: enough for a worker anywhere to load the same bytes.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/base/json.h"
+#include "models/dataset.h"
+#include "models/graph.h"
+
+namespace qb {
+
+struct FileRef {
+  std::string path;    ///< as looked up in the data roots, with '/' separators; never absolute, never with ".."
+  std::string sha256;
+  std::uint64_t bytes = 0;
+  bool operator==(const FileRef&) const = default;
+};
+
+/// Where the samples come from.
+///
+/// kind "idx": files {images, labels}; "csv": one file, last column is the class; "bytes": one file of fixed-size int8
+/// records and a label list; "npy": files {inputs, labels}; "glyphs" and "grammar": generated, no files.
+/// Every sample value v enters the model as (v * scale - mean[c]) / deviation[c].
+struct DatasetManifest {
+  std::string kind;
+  std::string name;
+  std::string split = "test";
+  std::vector<FileRef> files;
+  std::string options;  ///< canonical JSON object of everything else that the kind needs; "{}" when nothing
+};
+
+struct ModelManifest {
+  std::string name;
+  std::string format;           ///< "onnx" or "safetensors"
+  std::vector<FileRef> files;   ///< onnx: {model}; safetensors: {weights, graph JSON}
+  Task task = Task::classification;
+  DatasetManifest dataset;
+};
+
+/// Folders in which relative paths are looked up, first match wins.
+struct DataRoots {
+  std::vector<std::filesystem::path> folders;
+  /// Throws InputError listing the folders searched, and the nearest name among their entries.
+  std::filesystem::path find(const std::string& path) const;
+};
+
+/// Reads one element of a study's "models": a name from the zoo, or an object
+/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar": ..., ... } }.
+/// Digests every file. Throws InputError (unknown key, unknown name, missing file), DataError (unreadable bytes).
+ModelManifest read_model_entry(const Json& entry, const std::string& where, const DataRoots& roots);
+std::vector<std::string> zoo_model_names(const DataRoots& roots);  ///< folders of configs/zoo that hold a model.json
+
+Json to_json(const ModelManifest& manifest);
+ModelManifest manifest_from_json(const Json& value, const std::string& where, Blame blame);
+std::string model_digest(const ModelManifest& manifest);  ///< over format, task and the digests of its files
+std::string data_digest(const ModelManifest& manifest);   ///< over the dataset's kind, options and digests of its files
+
+/// Gives a local path whose content has the digest of the reference (already verified).
+using FileSource = std::function<std::filesystem::path(const FileRef&)>;
+
+/// Imports, checks, and folds batch normalization. Throws DataError naming file and fault.
+Model load_model(const ModelManifest& manifest, const FileSource& source);
+
+/// The first `limit` samples of a split (0: all). "calibration" is drawn from training data where the set has any, otherwise
+/// from a part of the test split that `load_dataset(.., "test", ..)` then leaves out; which one is said in Dataset::name.
+Dataset load_dataset(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
+                     const FileSource& source);
+
+}  // namespace qb

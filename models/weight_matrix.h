@@ -1,0 +1,34 @@
+// Which weights of a model are matrices that quantizers and kernels work on, and how they lie as [n, k].
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/graph.h"
+
+namespace qb {
+
+/// A Conv, Gemm or MatMul whose weight is a constant of the model.
+///
+/// Conv: n = output channels, k = input channels / groups * kernel area (C, then H, then W order).
+/// Gemm: y = a * w' + bias with n = outputs, k = inputs, whatever transB says. MatMul [.., k] x [k, n].
+struct MatrixWeight {
+  std::size_t node = 0;  ///< index into graph.nodes
+  std::string weight;    ///< name in model.weights
+  std::int64_t n = 0, k = 0;
+  std::int64_t groups = 1;      ///< Conv groups: rows [g*n/groups, (g+1)*n/groups) see their own inputs
+  bool transposed = false;      ///< the tensor lies as [k, n]
+};
+
+/// In order of execution; a weight used by two nodes is listed for the first. Gemm with transA or alpha != 1 is not listed.
+std::vector<MatrixWeight> matrix_weights(const Model& model);
+
+/// The float values of such a weight as rows [n, k] (copied, transposed where needed; packed weights are dequantized).
+std::vector<float> matrix_values(const Model& model, const MatrixWeight& which);
+
+/// Folds every BatchNormalization (inference form) that follows a Conv or Gemm whose output nobody else reads into that
+/// node's weight and bias: w' = w * gamma / sqrt(var + eps), b' = beta + (b - mean) * gamma / sqrt(var + eps).
+/// Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.2. Returns how many were folded.
+int fold_batch_norm(Model& model);
+
+}  // namespace qb

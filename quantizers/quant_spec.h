@@ -1,0 +1,28 @@
+// What the user asks for, in one line.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace qb {
+
+/// Text: `method[:w<bits>[g<group>][a<bits>]][@key=value[,key=value...]]`, e.g. `float`, `rtn:w8a8`, `rtn:w4g32`,
+/// `kmeans:w4`, `rtn:w8a8@act=kl,mode=static`. Options that equal their default are not written.
+///
+/// The text form is canonical: parse_quant_spec(to_text(s)) == s for every valid spec, and to_text is what run files,
+/// reports and unit ids store.
+struct QuantSpec {
+  std::string method = "float";  ///< a name from the quantizer registry
+  int weight_bits = 32;          ///< 2..8, or 32 for `float`
+  std::int64_t group = 0;        ///< weights per scale along k; 0: as the option `per` says
+  int activation_bits = 32;      ///< 2..8, or 32 for float activations
+  std::map<std::string, std::string, std::less<>> options;  ///< without those at their default
+  bool operator==(const QuantSpec&) const = default;
+};
+
+/// Throws InputError naming the offending part, what would be accepted, and the nearest valid spec.
+QuantSpec parse_quant_spec(std::string_view text);
+std::string to_text(const QuantSpec& spec);
+
+}  // namespace qb

@@ -1,0 +1,76 @@
+// The quantizer table and the one call that turns a float model into a packed one.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/tensor.h"
+#include "models/graph.h"
+#include "models/weight_matrix.h"
+#include "quantizers/quant_spec.h"
+
+namespace qb {
+
+struct QuantizerOption {
+  std::string_view key, otherwise;  ///< name and default
+  std::string_view accepted;        ///< "a|b|c" for words, "number 0..1" or "integer 1..100" for ranges
+  std::string_view meaning;
+};
+
+/// One matrix to quantize.
+struct LayerProblem {
+  MatrixView<const float> weights;  ///< [n, k], finite
+  std::string_view node;            ///< for messages
+};
+
+/// One method. Adding one: a file with its `quantize` function, and a row in registry.cpp.
+struct QuantizerInfo {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view paper;                     ///< "" for folklore
+  int min_bits, max_bits;
+  bool groups, activations, calibration;      ///< accepts g<size>; accepts a<bits>; needs samples even without a<bits>
+  std::span<const QuantizerOption> options;   ///< of weights; options of activations are shared (calibration.h)
+  PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&);  ///< null for `float`
+};
+std::span<const QuantizerInfo> quantizers();
+const QuantizerInfo* find_quantizer(std::string_view name);
+std::vector<std::string> quantizer_names();
+
+/// What became of one matrix.
+struct LayerReport {
+  MatrixWeight where;
+  std::string node, op;
+  std::string format;             ///< QuantFormat text, "f32" when skipped
+  double bits_per_weight = 32;
+  double weight_sqnr_db = 0;      ///< float weights against decoded weights; +inf when equal
+  double code_entropy_bits = 0;   ///< of the code histogram; 0 when skipped
+  std::string skipped;            ///< why it stayed float; empty when quantized
+};
+
+struct QuantizedModel {
+  Model model;
+  std::vector<LayerReport> layers;  ///< one per entry of matrix_weights(model)
+};
+
+/// Quantizes every matrix weight (options `skip=first|last|NAME[+NAME..]` leave some float, and say so), and sets
+/// Node::activation where the spec has a<bits>, from `calibration` samples [count, ...] run through the float model.
+///
+/// Errors  InputError for a spec that does not fit the model; DataError, naming the layer, for weights or activations
+///         that are not finite, and for an empty calibration set where one is needed.
+QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
+                              const std::function<void(std::string_view)>& progress = {});
+
+/// Bytes of all weights: matrices packed or float, and everything else (biases, norms) as float.
+struct ModelBytes {
+  std::int64_t packed = 0;        ///< matrix weights as stored, everything counted
+  std::int64_t other = 0;         ///< all other weights
+  double bits_per_weight = 0;     ///< over matrix weights
+  double bits_per_parameter = 0;  ///< over all weights
+};
+ModelBytes model_bytes(const Model& model);
+
+}  // namespace qb
