@@ -26,9 +26,11 @@ class Random {
   static constexpr result_type max() { return ~std::uint64_t{0}; }
   constexpr result_type operator()() { return mix64(key_ + 0x9e3779b97f4a7c15u * ++index_); }
 
-  /// Uniform in [0, bound), bound >= 1. Multiply-shift; bias below bound / 2^64.
+  /// Uniform in [0, bound), bound >= 1: the upper word of word * bound; bias below bound / 2^64.
   constexpr std::uint64_t below(std::uint64_t bound) {
-    return std::uint64_t((static_cast<unsigned __int128>((*this)()) * bound) >> 64);
+    const std::uint64_t word = (*this)();
+    const std::uint64_t a = word >> 32, b = word & 0xffffffffu, c = bound >> 32, d = bound & 0xffffffffu;
+    return a * c + ((a * d) >> 32) + ((b * c + ((a * d) & 0xffffffffu) + ((b * d) >> 32)) >> 32);
   }
   constexpr double uniform() { return double((*this)() >> 11) * 0x1.0p-53; }  ///< [0, 1)
   constexpr double uniform(double low, double high) { return low + (high - low) * uniform(); }
