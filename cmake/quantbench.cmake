@@ -28,10 +28,11 @@ function(qb_library name)
   endif()
 endfunction()
 
-# qb_test_program(layer SOURCES a.cpp ... LINKS lib ...): one doctest program per layer, one ctest entry per source file.
-# A file in which no test case matched fails: a test that does not run is not a test that passes.
+# qb_test_program(layer SOURCES a.cpp ... LINKS lib ... [SANITIZED] [THREADED] [SLOW stem ...]): one doctest program per layer,
+# one ctest entry per source file. SANITIZED and THREADED say that the address/undefined and the thread sanitizer presets run
+# it too, but for the SLOW files. A file in which no test case matched fails: a test that does not run has not passed.
 function(qb_test_program layer)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SANITIZED;THREADED" "" "SOURCES;LINKS;SLOW")
   if(NOT arg_SOURCES)
     return()
   endif()
@@ -40,9 +41,20 @@ function(qb_test_program layer)
   target_link_libraries(${program} PRIVATE ${arg_LINKS} doctest::doctest fmt::fmt)
   target_compile_definitions(${program} PRIVATE
     QB_SOURCE_ROOT="${CMAKE_SOURCE_DIR}" QB_SHARED_ROOT="${QB_SHARED}" QB_BINARY_ROOT="${CMAKE_BINARY_DIR}/bin")
+  set(labels ${layer})
+  foreach(kind SANITIZED THREADED)
+    if(arg_${kind})
+      string(TOLOWER ${kind} label)
+      list(APPEND labels ${label})
+      set_property(GLOBAL APPEND PROPERTY QB_${label}_PROGRAMS ${program})
+    endif()
+  endforeach()
   foreach(source IN LISTS arg_SOURCES)
     get_filename_component(stem ${source} NAME_WE)
     add_test(NAME ${layer}/${stem} COMMAND ${program} --source-file=*/${stem}.cpp)
-    set_tests_properties(${layer}/${stem} PROPERTIES FAIL_REGULAR_EXPRESSION "test cases: +0 " TIMEOUT 600 LABELS ${layer})
+    set_tests_properties(${layer}/${stem} PROPERTIES FAIL_REGULAR_EXPRESSION "test cases: +0 " TIMEOUT 600 LABELS "${labels}")
+    if(stem IN_LIST arg_SLOW)
+      set_tests_properties(${layer}/${stem} PROPERTIES LABELS ${layer})
+    endif()
   endforeach()
 endfunction()
