@@ -21,7 +21,11 @@ struct MatrixWeight {
 };
 
 /// In order of execution; a weight used by two nodes is listed for the first. Gemm with transA or alpha != 1 is not listed.
+/// Neither is a weight that somebody reads in another role (a table of Gather, the matrix of both directions).
 std::vector<MatrixWeight> matrix_weights(const Model& model);
+
+/// The same for every node that uses such a weight: shared weights appear once per node.
+std::vector<MatrixWeight> matrix_uses(const Model& model);
 
 /// The float values of such a weight as rows [n, k] (copied, transposed where needed; packed weights are dequantized).
 std::vector<float> matrix_values(const Model& model, const MatrixWeight& which);
