@@ -85,6 +85,13 @@ struct Measurement {
   NoiseRecord noise;
 };
 
+/// The same attempt without its numbers: identity, times of the attempt, kernels, dataset and noise stay. Not for Outcome::ok;
+/// the reason must not be empty and is made speakable().
+Measurement without_numbers(const Measurement& from, Outcome outcome, std::string reason);
+
+/// Text from anywhere (stderr, a peer) as one line of valid UTF-8 of at most 2000 bytes, without control characters.
+std::string speakable(std::string_view text);
+
 Json to_json(const Measurement& measurement);
 /// Verifies sizes, ranges, and that an outcome other than ok carries a reason and no numbers.
 Measurement measurement_from_json(const Json& value, const std::string& where, Blame blame);

@@ -56,6 +56,7 @@ struct ResultAnswer {
 };
 
 Json to_json(const Registration& value);
+/// Of another protocol version only the version is read, so that it can be refused in words.
 Registration registration_from_json(const Json& value, const std::string& where, Blame blame);
 Json to_json(const RegistrationAnswer& value);
 RegistrationAnswer registration_answer_from_json(const Json& value, const std::string& where, Blame blame);
