@@ -46,8 +46,15 @@ PackedMatrix pack(const UnpackedMatrix& matrix);            ///< checks every in
 PackedMatrix pack_f32(MatrixView<const float> weights);     ///< CodeKind::f32
 std::vector<std::uint8_t> unpack_codes(const PackedMatrix& matrix);  ///< [n, k]; not for f32
 
+/// One row of the above, [k] codes each.
+void unpack_row(const PackedMatrix& matrix, std::int64_t row, std::uint8_t* codes);
+
+/// The code of real zero for weight (row, column) of an integer format: stored, or the middle code 2^(bits-1).
+int zero_of(const PackedMatrix& matrix, std::int64_t row, std::int64_t column);
+
 /// The real values [n, k] that every kernel must agree with: integer (code - zero) * scale in float32, or table[code].
 std::vector<float> dequantize(const PackedMatrix& matrix);
+void dequantize_row(const PackedMatrix& matrix, std::int64_t row, float* values);  ///< one row of it, [k]
 
 /// Bytes of codes, scales (4 each), zeros (1 each) and table (4 each).
 std::int64_t packed_bytes(const PackedMatrix& matrix);

@@ -28,10 +28,16 @@ struct KernelInfo {
   std::int64_t min_rows, max_rows;         ///< row counts that this variant is meant for (1..INT64_MAX)
   bool reference;                          ///< the definition other variants of the family are tested against
   bool peer;                               ///< somebody else's library
+  bool by_name_only = false;               ///< never chosen as "best": a variant made to be wrong in tests
 };
 
 /// All variants compiled in. Per family: the reference first, then rising preference.
+/// Rows of test_kernels() follow the table.
 std::span<const KernelInfo> kernels();
+
+/// Further rows: none, unless a program defines this function itself, in an object file of its own, which then takes the
+/// place of the library's. Only test programs do.
+std::span<const KernelInfo> test_kernels();
 
 const KernelInfo* find_kernel(std::string_view name);  ///< null when unknown
 std::vector<std::string> kernel_names();
@@ -43,7 +49,9 @@ const KernelInfo& reference_of(const KernelInfo& kernel);
 ///
 /// best: the last usable, non-peer variant of the first family that accepts the layout; reference: that family's
 /// reference; a name: that kernel where it accepts layout and activations, "best" of its ISA cap for the other layers.
-/// Returns null when no family computes these activations with this layout. `isa` is the cap in force.
+/// Row limits guide "best" only; every variant is correct for any number of rows. `isa` is the cap in force.
+/// Returns null when no family computes these activations with this layout.
+/// Throws Unsupported when a kernel that is named needs instructions outside the cap.
 const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format, std::int64_t k,
                                 std::int64_t rows, Isa isa);
 

@@ -1,0 +1,55 @@
+#include "kernels/gemm_s8_q8/prepare.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <numeric>
+
+#include "kernels/gemm_s8_q8/gemm_s8_q8.h"
+#include "kernels/panels.h"
+
+namespace qb {
+
+namespace {
+
+Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape) {
+  if (weights.k > exact_int32_depth(weights.format))
+    throw Unsupported(fmt::format("weights of format {} with k = {}: a sum could leave int32; k up to {} is exact",
+                                  to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
+  const std::int64_t parameters = round_up(4 * round_up(weights.n, shape.vector), 64);
+  S8Q8 at;
+  at.scale = 64;
+  at.zero = at.scale + parameters;
+  at.code_sum = at.zero + parameters;
+  at.codes = at.code_sum + parameters;
+  Buffer bytes(std::size_t(at.codes + panel_elements(shape, weights.n, weights.k)));
+  *bytes.as<S8Q8>() = at;
+  std::byte* base = bytes.data();
+  std::vector<std::uint8_t> row(std::size_t(weights.k));
+  for (std::int64_t j = 0; j < weights.n; ++j) {
+    unpack_row(weights, j, row.data());
+    reinterpret_cast<float*>(base + at.scale)[j] = weights.scales[std::size_t(weights.parameter_index(j, 0))];
+    reinterpret_cast<std::int32_t*>(base + at.zero)[j] = zero_of(weights, j, 0);
+    reinterpret_cast<std::int32_t*>(base + at.code_sum)[j] = std::accumulate(row.begin(), row.end(), std::int32_t{0});
+    fill_panel_column(shape, weights.n, weights.k, j, row.data(), reinterpret_cast<std::uint8_t*>(base + at.codes));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::int64_t exact_int32_depth(const QuantFormat& format) {
+  constexpr std::int64_t kActivation = 255;  // |code - zero| of an asymmetric int8 activation
+  const std::int64_t weight = format.zeros ? (1 << format.bits) - 1 : 1 << (format.bits - 1);
+  return std::numeric_limits<std::int32_t>::max() / (kActivation * weight);
+}
+
+bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {
+  return format.kind == CodeKind::integer && format.sharing != Sharing::group;
+}
+
+Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_into_panels(weights, {1, 1, 1}); }
+Buffer prepare_s8_q8_avx2(const PackedMatrix& weights) { return widen_into_panels(weights, {16, 8, 2}); }
+Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights) { return widen_into_panels(weights, {64, 16, 4}); }
+
+}  // namespace qb

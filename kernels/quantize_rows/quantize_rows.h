@@ -1,0 +1,35 @@
+// Rows of float32 activations become int8 codes: part of every timed product with int8 activations.
+//
+// Source: the rule is ONNX QuantizeLinear (round to nearest even, then the zero point, then saturate).
+#pragma once
+#include <cstdint>
+
+namespace qb {
+
+/// One row to quantize. Data only: this header is compiled under every instruction-set flag.
+struct QuantizeRowArgs {
+  const float* x;      ///< [k]
+  std::int8_t* codes;  ///< [padded]; [k, padded) are filled with zero's code
+  std::int64_t k, padded;
+  float scale;         ///< > 0, finite
+  std::int32_t zero;   ///< code of real zero, in [low, high]
+  std::int32_t low, high;  ///< range of the codes, within [-128, 127]
+};
+using QuantizeRowFn = void (*)(const QuantizeRowArgs&);
+using AbsoluteMaximumFn = float (*)(const float* x, std::int64_t k);
+
+/// code[t] = clip(round(x[t] / scale) + zero, low, high), rounding to nearest even.
+///
+/// Numbers    the quotient is rounded to float32 first, as ONNX does; values that are not finite give some code in range.
+///            All variants agree bit for bit.
+/// Threads    reentrant.
+void quantize_row_ref(const QuantizeRowArgs& args);
+void quantize_row_avx2(const QuantizeRowArgs& args);
+void quantize_row_avx512(const QuantizeRowArgs& args);
+
+/// max over t of |x[t]|, 0 for k = 0; where a value is NaN, NaN or the maximum of the others.
+float absolute_maximum_ref(const float* x, std::int64_t k);
+float absolute_maximum_avx2(const float* x, std::int64_t k);
+float absolute_maximum_avx512(const float* x, std::int64_t k);
+
+}  // namespace qb

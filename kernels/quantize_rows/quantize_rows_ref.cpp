@@ -1,0 +1,26 @@
+#include "kernels/quantize_rows/quantize_rows.h"
+
+namespace qb {
+
+void quantize_row_ref(const QuantizeRowArgs& args) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves no bits after the point, for |value| < 2^22
+  const auto low = float(args.low - args.zero), high = float(args.high - args.zero);
+  for (std::int64_t t = 0; t < args.k; ++t) {
+    float value = args.x[t] / args.scale;
+    value = value > low ? value : low;  // a NaN becomes low
+    value = value < high ? value : high;
+    args.codes[t] = std::int8_t(std::int32_t((value + kRound) - kRound) + args.zero);
+  }
+  for (std::int64_t t = args.k; t < args.padded; ++t) args.codes[t] = std::int8_t(args.zero);
+}
+
+float absolute_maximum_ref(const float* x, std::int64_t k) {
+  float maximum = 0.0f;
+  for (std::int64_t t = 0; t < k; ++t) {
+    const float value = x[t] < 0.0f ? -x[t] : x[t];
+    maximum = value > maximum ? value : maximum;
+  }
+  return maximum;
+}
+
+}  // namespace qb

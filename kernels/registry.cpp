@@ -1,0 +1,109 @@
+#include "kernels/registry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/base/error.h"
+#include "kernels/base/text.h"
+#include "kernels/gemm_f32_f32/gemm_f32_f32.h"
+#include "kernels/gemm_f32_f32/prepare.h"
+#include "kernels/gemm_s8_q4/gemm_s8_q4.h"
+#include "kernels/gemm_s8_q4/prepare.h"
+#include "kernels/gemm_s8_q8/gemm_s8_q8.h"
+#include "kernels/gemm_s8_q8/prepare.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
+
+// clang-format off
+/// Families that accept less come first; within a family the reference, then rising preference.
+constexpr KernelInfo kTable[] = {
+    // name, family, activations, accepts, prepare, run, needs, column_step, min_rows, max_rows, reference, peer
+    {"gemm_s8_q4_ref", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_ref, gemm_s8_q4_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+    {"gemm_s8_q8_ref", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+    {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+};
+// clang-format on
+
+bool computes(const KernelInfo& kernel, Activations activations, const QuantFormat& format, std::int64_t k) {
+  return kernel.activations == activations && kernel.accepts(format, k);
+}
+
+/// The last usable variant of the first family that accepts the layout; null when none does.
+const KernelInfo* best_kernel(Activations activations, const QuantFormat& format, std::int64_t k, std::int64_t rows,
+                              Isa isa) {
+  const KernelInfo* best = nullptr;
+  for (const KernelInfo& kernel : kernels()) {
+    if (!computes(kernel, activations, format, k) || (best && kernel.family != best->family)) continue;
+    const bool suits = rows >= kernel.min_rows && rows <= kernel.max_rows && includes(isa, kernel.needs);
+    if (kernel.reference || (suits && !kernel.peer && !kernel.by_name_only)) best = &kernel;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string_view name_of(Activations activations) { return activations == Activations::f32 ? "f32" : "s8"; }
+
+std::span<const KernelInfo> kernels() {
+  static const std::vector<KernelInfo> all = [] {
+    std::vector<KernelInfo> rows(std::begin(kTable), std::end(kTable));
+    rows.insert(rows.end(), test_kernels().begin(), test_kernels().end());
+    return rows;
+  }();
+  return all;
+}
+
+const KernelInfo* find_kernel(std::string_view name) {
+  for (const KernelInfo& kernel : kernels())
+    if (kernel.name == name) return &kernel;
+  return nullptr;
+}
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const KernelInfo& kernel : kernels()) names.emplace_back(kernel.name);
+  return names;
+}
+
+const KernelInfo& reference_of(const KernelInfo& kernel) {
+  const auto all = kernels();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const KernelInfo& candidate) {
+    return candidate.reference && candidate.family == kernel.family;
+  });
+  QB_EXPECTS(found != all.end());
+  return *found;
+}
+
+const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format,
+                                std::int64_t k, std::int64_t rows, Isa isa) {
+  if (choice == "best") return best_kernel(activations, format, k, rows, isa);
+  if (choice == "reference") {
+    const KernelInfo* best = best_kernel(activations, format, k, rows, Isa::none);
+    return best ? &reference_of(*best) : nullptr;
+  }
+  check_kernel_choice(choice);
+  const KernelInfo& named = *find_kernel(choice);
+  if (!includes(isa, named.needs))
+    throw Unsupported(fmt::format("kernel '{}' needs {}, but {} is what may be used here", choice, to_text(named.needs),
+                                  to_text(isa)));
+  if (computes(named, activations, format, k)) return &named;
+  return best_kernel(activations, format, k, rows, named.needs);
+}
+
+void check_kernel_choice(std::string_view choice) {
+  std::vector<std::string> known = kernel_names();
+  known.insert(known.end(), {"best", "reference"});
+  if (std::find(known.begin(), known.end(), choice) == known.end())
+    throw InputError(fmt::format("kernel '{}' is not known{}", choice, suggestion(choice, known)));
+}
+
+}  // namespace qb
