@@ -9,8 +9,15 @@
 
 #include "models/data/generated/generated.h"
 #include "models/graph.h"
+#include "models/import.h"
 
 namespace qb {
+
+/// A graph and its float weights.
+struct Network {
+  Graph graph;
+  TensorMap weights;
+};
 
 /// One shipped model: a network, its data and its schedule.
 struct ZooModel {
@@ -18,8 +25,8 @@ struct ZooModel {
   std::string_view summary;  ///< one line for lists
   Task task;
   std::string_view kind;     ///< of its dataset: "glyphs" or "grammar", with the default options
-  Graph (*graph)();
-  std::int64_t samples;      ///< of the training split
+  Network (*network)();      ///< with zero weights
+  std::int64_t samples;      ///< of one epoch; every epoch draws new ones from the training split
   int epochs;
   double learning_rate;      ///< highest; falls to 0 along a cosine
   std::uint64_t seed;
@@ -28,7 +35,7 @@ std::span<const ZooModel> zoo_models();
 
 struct ZooOptions {
   int threads = 1;             ///< the files do not depend on it
-  double schedule = 1;         ///< (0, 1]: trains on this part of the samples only; for tests
+  double schedule = 1;         ///< (0, 1]: uses this part of each epoch's samples; for tests
   std::int64_t test_samples = kGeneratedSplitSamples;
 };
 
