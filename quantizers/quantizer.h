@@ -18,6 +18,7 @@ struct QuantizerOption {
   std::string_view key, otherwise;  ///< name and default
   std::string_view accepted;        ///< "a|b|c" for words, "number 0..1" or "integer 1..100" for ranges
   std::string_view meaning;
+  std::string_view needs;  ///< without this the option is refused: "a<bits>", or "key=value" of another option; "" for nothing
 };
 
 /// One matrix to quantize.
@@ -33,8 +34,9 @@ struct QuantizerInfo {
   std::string_view paper;                     ///< "" for folklore
   int min_bits, max_bits;
   bool groups, activations, calibration;      ///< accepts g<size>; accepts a<bits>; needs samples even without a<bits>
-  std::span<const QuantizerOption> options;   ///< of weights; options of activations are shared (calibration.h)
+  std::span<const QuantizerOption> options;   ///< of weights; options of activations are shared (options.h)
   PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&);  ///< null for `float`
+  std::string_view formats;                   ///< of the packed weights, as QuantFormat text
 };
 std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);

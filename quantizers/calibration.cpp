@@ -1,0 +1,213 @@
+#include "quantizers/calibration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "models/executor.h"
+#include "quantizers/options.h"
+
+namespace qb {
+namespace {
+
+/// The least e with |value| < kBins * 2^e, for a finite value other than zero.
+int exponent_for(float magnitude) {
+  int power = 0;
+  std::frexp(magnitude, &power);  // magnitude < 2^power
+  return power - 12;
+}
+static_assert(ValueStatistics::kBins == 1 << 12);
+
+/// Doubles the width until it is 2^exponent: each step adds bins 2i and 2i + 1.
+void widen(ValueStatistics& statistics, int exponent) {
+  if (statistics.exponent == ValueStatistics::kNoExponent) {
+    statistics.exponent = exponent;
+    statistics.negative.assign(ValueStatistics::kBins, 0);
+    statistics.positive.assign(ValueStatistics::kBins, 0);
+    return;
+  }
+  const int steps = std::min(exponent - statistics.exponent, 12);
+  if (steps <= 0) return;
+  for (std::vector<std::uint64_t>* side : {&statistics.negative, &statistics.positive}) {
+    std::vector<std::uint64_t> folded(ValueStatistics::kBins, 0);
+    for (std::size_t i = 0; i < side->size(); ++i) folded[i >> steps] += (*side)[i];
+    side->swap(folded);
+  }
+  statistics.exponent = exponent;
+}
+
+}  // namespace
+
+void add_values(ValueStatistics& statistics, std::span<const float> values) {
+  float peak = 0;
+  for (const float value : values)
+    if (std::isfinite(value)) peak = std::max(peak, std::abs(value));
+  if (peak > 0) widen(statistics, exponent_for(peak));
+  const double bins_per_unit = peak > 0 ? std::ldexp(1.0, -statistics.exponent) : 0;
+  for (const float value : values) {
+    if (!std::isfinite(value)) {
+      ++statistics.not_finite;
+      continue;
+    }
+    statistics.low = statistics.count == 0 ? value : std::min(statistics.low, value);
+    statistics.high = statistics.count == 0 ? value : std::max(statistics.high, value);
+    ++statistics.count;
+    if (value == 0) {
+      ++statistics.zeros;
+    } else {
+      auto& side = value < 0 ? statistics.negative : statistics.positive;
+      ++side[std::size_t(std::abs(double(value)) * bins_per_unit)];
+    }
+  }
+}
+
+void merge(ValueStatistics& into, const ValueStatistics& from) {
+  if (from.count > 0) {
+    into.low = into.count == 0 ? from.low : std::min(into.low, from.low);
+    into.high = into.count == 0 ? from.high : std::max(into.high, from.high);
+  }
+  into.count += from.count;
+  into.zeros += from.zeros;
+  into.not_finite += from.not_finite;
+  if (from.exponent == ValueStatistics::kNoExponent) return;
+  ValueStatistics other = from;
+  widen(into, from.exponent);
+  widen(other, into.exponent);
+  for (std::size_t i = 0; i < ValueStatistics::kBins; ++i) {
+    into.negative[i] += other.negative[i];
+    into.positive[i] += other.positive[i];
+  }
+}
+
+namespace {
+
+Histogram side_of(const ValueStatistics& statistics, const std::vector<std::uint64_t>& counts) {
+  if (counts.empty()) return {1.0, std::vector<std::uint64_t>(1, 0)};
+  return {std::ldexp(1.0, statistics.exponent), counts};
+}
+
+}  // namespace
+
+Histogram negative_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.negative); }
+
+Histogram positive_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.positive); }
+
+Histogram magnitudes(const ValueStatistics& statistics, bool with_zeros) {
+  Histogram both = positive_side(statistics);
+  for (std::size_t i = 0; i < statistics.negative.size(); ++i) both.counts[i] += statistics.negative[i];
+  if (with_zeros) both.counts[0] += statistics.zeros;
+  return both;
+}
+
+void add_batch(MovingRange& range, std::span<const float> batch, double rate) {
+  if (batch.empty()) return;
+  const auto [low, high] = std::minmax_element(batch.begin(), batch.end());
+  const double weight = range.batches == 0 ? 1.0 : rate;
+  range.low += weight * (double(*low) - range.low);
+  range.high += weight * (double(*high) - range.high);
+  ++range.batches;
+}
+
+namespace {
+
+/// Samples [begin, begin + rows) as a tensor of their own.
+Tensor rows_of(const Tensor& samples, std::int64_t begin, std::int64_t rows) {
+  Shape shape = samples.shape;
+  const std::size_t row_bytes = samples.bytes.size() / std::size_t(shape[0]);
+  shape[0] = rows;
+  Tensor part(samples.dtype, shape);
+  std::memcpy(part.bytes.data(), samples.bytes.data() + std::size_t(begin) * row_bytes, std::size_t(rows) * row_bytes);
+  return part;
+}
+
+/// Runs samples [begin, end) in batches of `batch`, which divides their number.
+void watch(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples, std::int64_t begin,
+           std::int64_t end, std::int64_t batch, double rate, int threads, std::vector<ActivationStatistics>& seen) {
+  ExecutorOptions options;
+  options.batch = batch;
+  options.threads = threads;
+  Executor executor(model, options);
+  ExecutorObserver observer;
+  observer.before = [&](const NodeEvent& event) {
+    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+      if (layers[layer].node != event.node) continue;
+      const std::span<const float> values = event.inputs[0]->as<float>();
+      add_values(seen[layer].values, values);
+      if (seen[layer].values.not_finite > 0)
+        throw DataError(fmt::format("node '{}': {} of its inputs are not finite on the calibration samples", event.what->name,
+                                    seen[layer].values.not_finite));
+      add_batch(seen[layer].average, values, rate);
+    }
+  };
+  executor.observe(std::move(observer));
+  for (std::int64_t row = begin; row < end; row += batch) executor.run(rows_of(samples, row, batch));
+}
+
+}  // namespace
+
+std::vector<ActivationStatistics> observe_activations(const Model& model, std::span<const MatrixWeight> layers,
+                                                      const Tensor& samples, double rate, int threads,
+                                                      const std::function<void(std::string_view)>& progress) {
+  if (samples.rank() == 0 || samples.shape[0] == 0)
+    throw DataError(fmt::format("model '{}': fixed activation ranges need calibration samples and there are none", model.name));
+  const std::int64_t count = samples.shape[0], whole = count - count % kCalibrationBatch;
+  if (progress) progress(fmt::format("calibrating on {} samples", count));
+  std::vector<ActivationStatistics> seen(layers.size());
+  if (whole > 0) watch(model, layers, samples, 0, whole, kCalibrationBatch, rate, threads, seen);
+  if (whole < count) watch(model, layers, samples, whole, count, count - whole, rate, threads, seen);
+  return seen;
+}
+
+namespace {
+
+double symmetric_clip(const ActivationStatistics& seen, const QuantSpec& spec) {
+  const std::string_view act = option_of(spec, "act");
+  const ValueStatistics& values = seen.values;
+  const double peak = std::max(std::abs(double(values.low)), std::abs(double(values.high)));
+  if (act == "average") return std::max(std::abs(seen.average.low), std::abs(seen.average.high));
+  if (act == "percentile") return percentile_clip(magnitudes(values, true), number_of(spec, "act_percentile"), peak);
+  if (act == "mse") return mse_clip(magnitudes(values, false), peak, spec.activation_bits);
+  if (act == "kl") return kl_clip(magnitudes(values, false), 1 << (spec.activation_bits - 1), peak);
+  return peak;
+}
+
+/// The clip of one side with `beyond` percent of all values further out on that side.
+double tail_clip(const Histogram& side, const ValueStatistics& values, double beyond, double peak) {
+  Histogram all = side;
+  std::uint64_t here = 0;
+  for (const std::uint64_t bin : side.counts) here += bin;
+  all.counts[0] += values.count - here;  // zeros and the other side lie below every bin of this one
+  return percentile_clip(all, 100 - beyond, peak);
+}
+
+Range asymmetric_range(const ActivationStatistics& seen, const QuantSpec& spec) {
+  const std::string_view act = option_of(spec, "act");
+  const ValueStatistics& values = seen.values;
+  const Range whole{std::min(double(values.low), 0.0), std::max(double(values.high), 0.0)};
+  if (act == "average") return {seen.average.low, seen.average.high};
+  if (act == "percentile") {
+    const double beyond = (100 - number_of(spec, "act_percentile")) / 2;
+    return {-tail_clip(negative_side(values), values, beyond, -whole.low),
+            tail_clip(positive_side(values), values, beyond, whole.high)};
+  }
+  if (act == "mse") return mse_range(negative_side(values), positive_side(values), whole, spec.activation_bits);
+  if (act == "kl") {
+    const int level_bits = whole.low < 0 ? spec.activation_bits - 1 : spec.activation_bits;
+    const double clip = kl_clip(magnitudes(values, false), 1 << level_bits, std::max(-whole.low, whole.high));
+    return {std::max(whole.low, -clip), std::min(whole.high, clip)};
+  }
+  return whole;
+}
+
+}  // namespace
+
+ActivationQuant choose_activation(const ActivationStatistics& seen, const QuantSpec& spec) {
+  const int bits = spec.activation_bits;
+  const Grid grid = flag_of(spec, "asym") ? asymmetric_grid(asymmetric_range(seen, spec), bits)
+                                          : symmetric_grid(symmetric_clip(seen, spec), bits);
+  return {true, bits, grid.scale, grid.zero};
+}
+
+}  // namespace qb

@@ -1,0 +1,31 @@
+// The functions behind the rows of registry.cpp, one file each, and what they share.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "quantizers/quantizer.h"
+
+namespace qb {
+
+PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_kmeans(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec);
+
+/// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
+void check_finite(const LayerProblem& layer);
+
+/// The elements in row-major order, without the gaps of the view.
+std::vector<float> dense_copy(const MatrixView<const float>& matrix);
+
+/// Fills the levels [2^bits] and the codes of the values that share one table.
+using FillTable = std::function<void(std::span<const float> values, std::span<float> levels, std::uint8_t* codes)>;
+
+/// Packs a matrix with one table per tensor or per channel, as the option `per` says. Throws DataError as check_finite.
+PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec, const FillTable& fill);
+
+/// Levels as float32, the last one repeated where there are fewer than places.
+void store_levels(std::span<const double> levels, std::span<float> table);
+
+}  // namespace qb

@@ -1,0 +1,150 @@
+#include "quantizers/quant_spec.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "kernels/base/random.h"
+#include "quantizers/options.h"
+
+namespace qb {
+namespace {
+
+std::string refusal(const std::string& text) {
+  try {
+    parse_quant_spec(text);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a spec says what it means") {
+  const QuantSpec spec = parse_quant_spec("rtn:w4g32a8@mode=static,act=kl");
+  CHECK(spec.method == "rtn");
+  CHECK(spec.weight_bits == 4);
+  CHECK(spec.group == 32);
+  CHECK(spec.activation_bits == 8);
+  CHECK(option_of(spec, "act") == "kl");
+  CHECK(option_of(spec, "range") == "minmax");
+  CHECK(parse_quant_spec("float") == QuantSpec{});
+}
+
+TEST_CASE("the text form is canonical") {
+  constexpr std::array kPairs = {
+      std::pair("float", "float"),
+      std::pair("rtn:w8", "rtn:w8"),
+      std::pair("rtn:w2g128a4", "rtn:w2g128a4"),
+      std::pair("rtn:w8@per=channel,grid=sym", "rtn:w8"),
+      std::pair("rtn:w4@range=percentile,percentile=99.90", "rtn:w4@range=percentile"),
+      std::pair("rtn:w4@range=mse,norm=2.40", "rtn:w4@norm=2.4,range=mse"),
+      std::pair("rtn:w8a8@rate=1e-2,mode=static,act=average", "rtn:w8a8@act=average,mode=static,rate=0.01"),
+      std::pair("kmeans:w4@init=kmeans++,restarts=08", "kmeans:w4@init=kmeans++"),
+      std::pair("rtn:w4@skip=last+first+last", "rtn:w4@skip=first+last"),
+      std::pair("rtn:w4@skip=/conv1/Conv+a=b@c", "rtn:w4@skip=/conv1/Conv+a=b@c"),
+  };
+  for (const auto& [given, canonical] : kPairs) {
+    INFO(given);
+    const QuantSpec spec = parse_quant_spec(given);
+    CHECK(to_text(spec) == canonical);
+    CHECK(parse_quant_spec(canonical) == spec);
+  }
+}
+
+TEST_CASE("a refusal is one sentence with the fault and the nearest valid spec") {
+  struct Row {
+    const char* text;
+    std::vector<std::string> parts;
+  };
+  const std::vector<Row> rows = {
+      {"rtn:w5x", {"'x' is not understood", "'rtn:w5'"}},
+      {"rnt:w8", {"no method is called 'rnt'", "'rtn'"}},
+      {"", {"no method is called ''"}},
+      {"zzzzzzzz:w8", {"known are"}},
+      {"rtn", {"bits of the weights are missing", "'rtn:w8'"}},
+      {"rtn:", {"'rtn:w8'"}},
+      {"rtn:w9", {"2 to 8 bits", "'rtn:w8'"}},
+      {"rtn:w1g32", {"2 to 8 bits", "'rtn:w2g32'"}},
+      {"rtn:w99999999999999999999", {"2 to 8 bits"}},
+      {"rtn:w4g1", {"groups can have", "'rtn:w4g4'"}},
+      {"rtn:w4a8g32", {"'g32' is not understood", "'rtn:w4g32a8'"}},
+      {"rtn:w8a16", {"activations can have 2 to 8 bits", "'rtn:w8a8'"}},
+      {"rtn:w08", {"does not begin with 0", "'rtn:w8'"}},
+      {"rtn:w", {"must be followed by a number"}},
+      {"rtn:8", {"'rtn:w8'"}},
+      {"kmeans:w4g32", {"does not work in groups", "'kmeans:w4'"}},
+      {"float:w8", {"no bits to choose", "'float'"}},
+      {"float@skip=first", {"no options"}},
+      {"rtn:w8@", {"write @key=value"}},
+      {"rtn:w8@gird=asym", {"no option 'gird'", "'grid'"}},
+      {"rtn:w8@grid=asm", {"accepts sym|asym", "did you mean 'asym'"}},
+      {"rtn:w8@grid=asym,grid=sym", {"stands twice"}},
+      {"rtn:w8@range=percentile,percentile=101", {"accepts number 50..100"}},
+      {"rtn:w8@range=percentile,percentile=nan", {"accepts number 50..100"}},
+      {"rtn:w8@percentile=99", {"means nothing without range=percentile"}},
+      {"rtn:w8@mode=static", {"means nothing without a<bits>"}},
+      {"rtn:w8a8@act=kl", {"means nothing without mode=static"}},
+      {"rtn:w4g32@per=tensor", {"contradict"}},
+      {"rtn:w4@skip=", {"accepts first|last"}},
+      {"rtn:w4@skip=a++b", {"accepts first|last"}},
+      {"rtn:w4@skip=\xff", {"UTF-8"}},
+  };
+  for (const Row& row : rows) {
+    INFO(row.text);
+    const std::string message = refusal(row.text);
+    CHECK(message.starts_with("quantizer '"));
+    CHECK_FALSE(holds(message, "\n"));
+    for (const std::string& part : row.parts) CHECK_MESSAGE(holds(message, part), message);
+  }
+  CHECK(holds(refusal(std::string(2000, 'w')), "2000 bytes long"));
+}
+
+TEST_CASE("random texts are refused or read, and what is read prints to itself") {
+  const std::vector<std::string> pieces = {"rtn", "kmeans", "entropy", "float", ":", "w", "a", "g", "8", "4", "2", "32", "0", "@",
+                                           ",", "=", "per", "tensor", "channel", "grid", "asym", "mode", "static", "act", "kl",
+                                           "skip", "first", "+", "range", "mse", "norm", "1.5", "1e300", "-1", "\xc3", " ", "\n"};
+  Random random(1);
+  int read = 0;
+  for (int round = 0; round < 200000; ++round) {
+    // Half of the texts begin like a spec, so that options are reached too.
+    std::string text = round % 2 == 0 ? "" : pieces[random.below(3)] + ":w" + std::to_string(1 + random.below(9));
+    const std::uint64_t count = random.below(10);
+    for (std::uint64_t i = 0; i < count; ++i)
+      text += random.below(20) == 0 ? std::string(1, char(random.below(256))) : pieces[random.below(pieces.size())];
+    try {
+      const QuantSpec spec = parse_quant_spec(text);
+      ++read;
+      const std::string canonical = to_text(spec);
+      if (parse_quant_spec(canonical) != spec || to_text(parse_quant_spec(canonical)) != canonical) FAIL("not canonical: ", text);
+    } catch (const InputError& error) {
+      const std::string message = error.what();
+      if (message.empty() || holds(message, "\n")) FAIL("not one line: ", message);
+    }
+  }
+  CHECK(read > 1000);
+}
+
+TEST_CASE("every value that the tables offer is accepted, and every default is written as itself") {
+  for (const QuantizerInfo& method : quantizers()) {
+    if (method.quantize == nullptr) continue;
+    CHECK_FALSE(method.formats.empty());
+    QuantSpec plain{std::string(method.name), method.max_bits, 0, 32, {}};
+    for (const QuantizerOption& option : all_options(method)) {
+      INFO(method.name, " ", option.key);
+      if (!option.otherwise.empty()) {
+        CHECK(canonical_value(option, option.otherwise) == option.otherwise);
+        CHECK(option_of(plain, option.key) == option.otherwise);
+      }
+      CHECK_FALSE(option.meaning.empty());
+    }
+    CHECK(parse_quant_spec(to_text(plain)) == plain);
+  }
+}
+
+}  // namespace qb
