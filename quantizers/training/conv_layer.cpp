@@ -67,7 +67,12 @@ void visit_runs(const ConvGeometry& g, Visit visit) {
 void gather(const ConvGeometry& g, const float* image, std::vector<float>& columns) {
   columns.assign(std::size_t(g.depth() * g.positions()), 0.0f);
   visit_runs(g, [&](std::int64_t to, std::int64_t from, std::int64_t count, std::int64_t step) {
-    for (std::int64_t t = 0; t < count; ++t) columns[std::size_t(to + t)] = image[from + t * step];
+    float* target = columns.data() + to;
+    if (step == 1) {
+      std::copy_n(image + from, count, target);
+    } else {
+      for (std::int64_t t = 0; t < count; ++t) target[t] = image[from + t * step];
+    }
   });
 }
 

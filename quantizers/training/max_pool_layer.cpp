@@ -31,42 +31,48 @@ Shape max_pool_shape(const Node& node, std::span<const Shape> inputs) {
   return {x[0], x[1], (x[2] - window.height) / window.down + 1, (x[3] - window.width) / window.across + 1};
 }
 
-/// Calls visit(output index, index of the first largest element of its window in the input).
+/// Calls visit(index of an output, index of its window's first element in the input).
 template <class Visit>
-void visit_maxima(const LayerCall& call, const Shape& y, Visit visit) {
-  const PoolWindow window = window_of(call.node);
-  const Tensor& x = *call.inputs[0];
-  const std::int64_t height = x.shape[2], width = x.shape[3];
-  const float* values = x.as<float>().data();
+void visit_windows(const PoolWindow& window, const Shape& x, const Shape& y, Visit visit) {
   std::int64_t output = 0;
-  for (std::int64_t plane = 0; plane < y[0] * y[1]; ++plane) {
-    for (std::int64_t row = 0; row < y[2]; ++row) {
-      for (std::int64_t column = 0; column < y[3]; ++column, ++output) {
-        std::int64_t best = (plane * height + row * window.down) * width + column * window.across;
-        for (std::int64_t i = 0; i < window.height; ++i) {
-          for (std::int64_t j = 0; j < window.width; ++j) {
-            const std::int64_t at = (plane * height + row * window.down + i) * width + column * window.across + j;
-            if (values[at] > values[best]) best = at;
-          }
-        }
-        visit(output, best);
-      }
-    }
-  }
+  for (std::int64_t plane = 0; plane < y[0] * y[1]; ++plane)
+    for (std::int64_t row = 0; row < y[2]; ++row)
+      for (std::int64_t column = 0; column < y[3]; ++column, ++output)
+        visit(output, (plane * x[2] + row * window.down) * x[3] + column * window.across);
 }
 
 void max_pool_forward(const LayerCall& call, Tensor& output) {
+  const PoolWindow window = window_of(call.node);
+  const Shape& shape = call.inputs[0]->shape;
   const float* x = call.inputs[0]->as<float>().data();
   float* y = output.as<float>().data();
-  visit_maxima(call, output.shape, [&](std::int64_t to, std::int64_t from) { y[to] = x[from]; });
+  visit_windows(window, shape, output.shape, [&](std::int64_t to, std::int64_t first) {
+    float largest = x[first];
+    for (std::int64_t i = 0; i < window.height; ++i)
+      for (std::int64_t j = 0; j < window.width; ++j) largest = std::max(largest, x[first + i * shape[3] + j]);
+    y[to] = largest;
+  });
 }
 
 void max_pool_backward(const LayerCall& call, const Tensor& output, const Tensor& output_gradient,
                        std::span<Tensor* const> input_gradients) {
   if (!input_gradients[0]) return;
+  const PoolWindow window = window_of(call.node);
+  const Shape& shape = call.inputs[0]->shape;
+  const float *x = call.inputs[0]->as<float>().data(), *y = output.as<float>().data();
   const float* dy = output_gradient.as<float>().data();
   float* dx = input_gradients[0]->as<float>().data();
-  visit_maxima(call, output.shape, [&](std::int64_t from, std::int64_t to) { dx[to] += dy[from]; });
+  visit_windows(window, shape, output.shape, [&](std::int64_t from, std::int64_t first) {
+    if (dy[from] == 0.0f) return;
+    for (std::int64_t i = 0; i < window.height; ++i) {
+      for (std::int64_t j = 0; j < window.width; ++j) {
+        const std::int64_t at = first + i * shape[3] + j;
+        if (x[at] != y[from]) continue;
+        dx[at] += dy[from];
+        return;
+      }
+    }
+  });
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ std::string model_json(const ZooModel& model, const Network& network, const ZooR
 std::span<const ZooModel> zoo_models() {
   static constexpr std::array table = {
       ZooModel{"glyphs-mlp", "drawn characters, dense network 400-128-64-47", Task::classification, "glyphs",
-               glyphs_mlp_network, 20000, 20, 2e-3, 1},
+               glyphs_mlp_network, 20000, 30, 3e-3, 1},
       ZooModel{"glyphs-cnn", "drawn characters, three convolutions and a dense layer", Task::classification, "glyphs",
                glyphs_cnn_network, 10000, 20, 3e-3, 2},
       ZooModel{"grammar-mlp", "next token of a generated language, dense network 64-128-64-16", Task::language, "grammar",

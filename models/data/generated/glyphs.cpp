@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-#include "kernels/base/digest.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/random.h"
 #include "models/data/generated/generated.h"
@@ -90,13 +88,14 @@ class DistanceField {
   void clear() { std::fill(squared_.begin(), squared_.end(), kFar); }
 
   void add(GlyphPoint a, GlyphPoint b, double reach) {
-    const double dx = b.x - a.x, dy = b.y - a.y, length = dx * dx + dy * dy;
+    const double dx = b.x - a.x, dy = b.y - a.y, squared_length = dx * dx + dy * dy;
+    const double scale = squared_length > 0 ? 1.0 / squared_length : 0.0;
     const auto [left, right] = pixels_near(std::min(a.x, b.x) - reach, std::max(a.x, b.x) + reach);
     const auto [top, bottom] = pixels_near(std::min(a.y, b.y) - reach, std::max(a.y, b.y) + reach);
     for (std::int64_t row = top; row < bottom; ++row) {
       for (std::int64_t column = left; column < right; ++column) {
         const double px = double(column) + 0.5 - a.x, py = double(row) + 0.5 - a.y;
-        const double along = length > 0 ? std::clamp((px * dx + py * dy) / length, 0.0, 1.0) : 0.0;
+        const double along = std::clamp((px * dx + py * dy) * scale, 0.0, 1.0);
         const double ox = px - along * dx, oy = py - along * dy;
         double& nearest = squared_[std::size_t(row * size_ + column)];
         nearest = std::min(nearest, ox * ox + oy * oy);
