@@ -18,7 +18,13 @@ struct RowQuantizer {
   AbsoluteMaximumFn absolute_maximum;
 };
 
-RowQuantizer row_quantizer(Isa) { return {quantize_row_ref, absolute_maximum_ref}; }
+RowQuantizer row_quantizer([[maybe_unused]] Isa isa) {
+#if defined(__x86_64__)
+  if (includes(isa, Isa::avx512)) return {quantize_row_avx512, absolute_maximum_avx512};
+  if (includes(isa, Isa::avx2)) return {quantize_row_avx2, absolute_maximum_avx2};
+#endif
+  return {quantize_row_ref, absolute_maximum_ref};
+}
 
 /// Codes of one row may be read up to the next multiple of 64; one line more keeps rows of 4096 out of one another's
 /// cache sets.

@@ -19,6 +19,9 @@ namespace qb {
 namespace {
 
 constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
+[[maybe_unused]] constexpr Isa kAvx2 = Isa::avx2;  // as the compile flags of *_avx2.cpp, and so on
+[[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
+[[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
 
 // clang-format off
 /// Families that accept less come first; within a family the reference, then rising preference.
@@ -26,10 +29,28 @@ constexpr KernelInfo kTable[] = {
     // name, family, activations, accepts, prepare, run, needs, column_step, min_rows, max_rows, reference, peer
     {"gemm_s8_q4_ref", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_ref, gemm_s8_q4_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
+#if defined(__x86_64__)
+    {"gemm_s8_q4_avx2", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_avx2, gemm_s8_q4_avx2,
+     kAvx2, 8, 1, kAnyRows, false, false},
+    {"gemm_s8_q4_avx512vnni", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_avx512vnni, gemm_s8_q4_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+#endif
     {"gemm_s8_q8_ref", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
+#if defined(__x86_64__)
+    {"gemm_s8_q8_avx2", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avx2, gemm_s8_q8_avx2,
+     kAvx2, 16, 1, kAnyRows, false, false},
+    {"gemm_s8_q8_avx512vnni", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avx512vnni, gemm_s8_q8_avx512vnni,
+     kAvx512Vnni, 64, 1, kAnyRows, false, false},
+#endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
+#if defined(__x86_64__)
+    {"gemm_f32_f32_avx2", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_avx2, gemm_f32_f32_avx2,
+     kAvx2, 16, 1, kAnyRows, false, false},
+    {"gemm_f32_f32_avx512", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_avx512, gemm_f32_f32_avx512,
+     kAvx512, 64, 1, kAnyRows, false, false},
+#endif
 };
 // clang-format on
 

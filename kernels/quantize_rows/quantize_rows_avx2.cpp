@@ -1,0 +1,44 @@
+#include <immintrin.h>
+
+#include "kernels/quantize_rows/quantize_rows.h"
+
+namespace qb {
+
+namespace {
+
+/// Lanes 0 .. rest - 1.
+inline __m256i lanes_below(std::int64_t rest) {
+  const int count = rest >= 8 ? 8 : rest <= 0 ? 0 : int(rest);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+}  // namespace
+
+void quantize_row_avx2(const QuantizeRowArgs& args) {
+  const __m256 scale = _mm256_set1_ps(args.scale);
+  const __m256 low = _mm256_set1_ps(float(args.low - args.zero)), high = _mm256_set1_ps(float(args.high - args.zero));
+  const __m256i zero = _mm256_set1_epi32(args.zero);
+  for (std::int64_t t = 0; t < args.padded; t += 8) {
+    __m256 value = _mm256_div_ps(_mm256_maskload_ps(args.x + t, lanes_below(args.k - t)), scale);
+    value = _mm256_min_ps(_mm256_max_ps(value, low), high);  // a NaN becomes low
+    const __m256i code = _mm256_add_epi32(_mm256_cvtps_epi32(value), zero);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(args.codes + t), _mm_packs_epi16(words, words));
+  }
+}
+
+float absolute_maximum_avx2(const float* x, std::int64_t k) {
+  const __m256 without_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  __m256 maximum = _mm256_setzero_ps();
+  for (std::int64_t t = 0; t < k; t += 8) {
+    const __m256 value = _mm256_maskload_ps(x + t, lanes_below(k - t));
+    maximum = _mm256_max_ps(_mm256_and_ps(value, without_sign), maximum);
+  }
+  alignas(32) float lanes[8];
+  _mm256_store_ps(lanes, maximum);
+  float largest = 0.0f;
+  for (const float lane : lanes) largest = lane > largest ? lane : largest;
+  return largest;
+}
+
+}  // namespace qb

@@ -1,0 +1,31 @@
+#include <immintrin.h>
+
+#include "kernels/quantize_rows/quantize_rows.h"
+
+namespace qb {
+
+void quantize_row_avx512(const QuantizeRowArgs& args) {
+  const __m512 scale = _mm512_set1_ps(args.scale);
+  const __m512 low = _mm512_set1_ps(float(args.low - args.zero)), high = _mm512_set1_ps(float(args.high - args.zero));
+  const __m512i zero = _mm512_set1_epi32(args.zero);
+  for (std::int64_t t = 0; t < args.padded; t += 16) {
+    const std::int64_t rest = args.k - t;
+    const __mmask16 mask = rest >= 16 ? __mmask16(0xffff) : rest <= 0 ? __mmask16(0) : __mmask16((1u << rest) - 1u);
+    __m512 value = _mm512_div_ps(_mm512_maskz_loadu_ps(mask, args.x + t), scale);
+    value = _mm512_min_ps(_mm512_max_ps(value, low), high);  // a NaN becomes low
+    const __m512i code = _mm512_add_epi32(_mm512_cvtps_epi32(value), zero);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(args.codes + t), _mm512_cvtepi32_epi8(code));
+  }
+}
+
+float absolute_maximum_avx512(const float* x, std::int64_t k) {
+  __m512 maximum = _mm512_setzero_ps();
+  for (std::int64_t t = 0; t < k; t += 16) {
+    const std::int64_t rest = k - t;
+    const __mmask16 mask = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
+    maximum = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, x + t)), maximum);
+  }
+  return _mm512_reduce_max_ps(maximum);
+}
+
+}  // namespace qb

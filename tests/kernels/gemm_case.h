@@ -1,0 +1,122 @@
+// Random operands for one matrix product, and what its definition says the result is.
+#pragma once
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "kernels/base/random.h"
+#include "kernels/gemm.h"
+
+namespace qb {
+
+/// How the values of a case are drawn.
+enum class Fill : std::uint8_t {
+  random,    ///< codes and activations uniform over their ranges
+  lowest,    ///< every code 0, every activation at its lowest
+  highest,   ///< every code at its highest, every activation at its highest
+  opposed,   ///< codes highest, activations lowest
+  zero,      ///< every activation 0
+  single,    ///< one activation and one weight of each row differ from zero
+};
+
+struct GemmCase {
+  std::int64_t m = 0;
+  PackedMatrix w;
+  std::vector<float> a;  ///< [m, k]
+};
+
+inline PackedMatrix random_weights(const QuantFormat& format, std::int64_t n, std::int64_t k, std::uint64_t seed,
+                                   Fill fill = Fill::random) {
+  Random random(seed, /*stream=*/1);
+  if (format.kind == CodeKind::f32) {
+    std::vector<float> values(std::size_t(n * k));
+    for (float& value : values) value = float(random.uniform(-1.0, 1.0));
+    return pack_f32({values.data(), n, k, k});
+  }
+  UnpackedMatrix matrix;
+  matrix.format = format;
+  matrix.n = n;
+  matrix.k = k;
+  const std::uint64_t levels = std::uint64_t(1) << format.bits;
+  const std::size_t sharers = format.sharing == Sharing::tensor ? 1 : std::size_t(n * groups_per_row(format, k));
+  matrix.codes.resize(std::size_t(n * k));
+  for (std::uint8_t& code : matrix.codes) {
+    code = std::uint8_t(random.below(levels));
+    if (fill == Fill::lowest) code = 0;
+    if (fill == Fill::highest || fill == Fill::opposed) code = std::uint8_t(levels - 1);
+    if (fill == Fill::single) code = std::uint8_t(levels / 2);
+  }
+  if (fill == Fill::single)
+    for (std::int64_t j = 0; j < n; ++j) matrix.codes[std::size_t(j * k + (k - 1))] = std::uint8_t(levels - 1);
+  if (format.kind == CodeKind::table) {
+    matrix.table.resize(sharers * levels);
+    for (float& level : matrix.table) level = float(random.uniform(-1.0, 1.0));
+    return pack(matrix);
+  }
+  matrix.scales.resize(sharers);
+  for (float& scale : matrix.scales) scale = float(random.uniform(0.001, 0.1));
+  if (format.zeros) matrix.zeros.resize(sharers);
+  for (std::uint8_t& zero : matrix.zeros) zero = std::uint8_t(random.below(levels));
+  return pack(matrix);
+}
+
+inline GemmCase gemm_case(const QuantFormat& format, std::int64_t m, std::int64_t n, std::int64_t k, std::uint64_t seed,
+                          Fill fill = Fill::random) {
+  GemmCase made{m, random_weights(format, n, k, seed, fill), std::vector<float>(std::size_t(m * k))};
+  Random random(seed, /*stream=*/2);
+  for (float& value : made.a) {
+    value = float(random.uniform(-1.0, 1.0));
+    if (fill == Fill::lowest || fill == Fill::opposed) value = -1000.0f;
+    if (fill == Fill::highest) value = 1000.0f;
+    if (fill == Fill::zero || fill == Fill::single) value = 0.0f;
+  }
+  if (fill == Fill::single)
+    for (std::int64_t i = 0; i < m; ++i) made.a[std::size_t(i * k + k - 1)] = 1.0f;
+  return made;
+}
+
+/// Row scalings that reach every corner: symmetric by row, symmetric fixed, and asymmetric, which reaches code -128.
+inline std::vector<RowScaling> scalings_for(Activations activations) {
+  if (activations == Activations::f32) return {{}};
+  return {{RowScaling::Kind::dynamic_rows, 8, 1.0f, 0},
+          {RowScaling::Kind::fixed, 8, 0.01f, 0},
+          {RowScaling::Kind::fixed, 8, 0.01f, 37},
+          {RowScaling::Kind::fixed, 8, 0.01f, -128},
+          {RowScaling::Kind::fixed, 4, 0.2f, 7}};
+}
+
+/// y [m, n] of one kernel.
+inline std::vector<float> product(const KernelInfo& kernel, const GemmCase& c, const RowScaling& scaling, int threads = 1) {
+  const PreparedMatrix w = prepare(kernel, c.w);
+  std::vector<float> y(std::size_t(c.m * c.w.n), NAN);
+  GemmScratch scratch;
+  gemm(w, {c.m, c.a.data(), c.w.k, scaling, y.data(), c.w.n, threads}, scratch);
+  return y;
+}
+
+/// sum over t of |a[i, t] * w[j, t]| for each element of y.
+inline std::vector<double> sums_of_magnitudes(const GemmCase& c) {
+  const std::vector<float> w = dequantize(c.w);
+  std::vector<double> sums;
+  for (std::int64_t i = 0; i < c.m; ++i)
+    for (std::int64_t j = 0; j < c.w.n; ++j) {
+      double sum = 0;
+      for (std::int64_t t = 0; t < c.w.k; ++t)
+        sum += std::abs(double(c.a[std::size_t(i * c.w.k + t)]) * double(w[std::size_t(j * c.w.k + t)]));
+      sums.push_back(sum);
+    }
+  return sums;
+}
+
+/// Empty when `got` agrees with `expected` to within `bound` times the sums of magnitudes; else says where it does not.
+inline std::string disagreement(const GemmCase& c, const std::vector<float>& got, const std::vector<float>& expected,
+                                double bound) {
+  const std::vector<double> sums = bound > 0 ? sums_of_magnitudes(c) : std::vector<double>(got.size(), 0.0);
+  for (std::size_t at = 0; at < got.size(); ++at)
+    if (!(std::abs(double(got[at]) - double(expected[at])) <= bound * sums[at]))
+      return "row " + std::to_string(std::int64_t(at) / c.w.n) + ", column " + std::to_string(std::int64_t(at) % c.w.n) +
+             ": " + std::to_string(got[at]) + " instead of " + std::to_string(expected[at]);
+  return {};
+}
+
+}  // namespace qb

@@ -1,0 +1,159 @@
+#include "kernels/gemm.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/base/cpu.h"
+#include "tests/kernels/gemm_case.h"
+
+namespace qb {
+
+namespace {
+
+/// Formats that between them reach every branch of every family.
+const std::vector<std::string> kFormats = {"f32",   "q8c",  "q8t",    "q8cz",   "q5cz",   "q3t",    "t4c",  "t3g16",
+                                           "q4g32", "q4c",  "q4g32z", "q4g16",  "q3g48z", "q2g128", "q1cz", "q4tz",
+                                           "q4g64", "q8g32"};
+
+/// Calls body(kernel, format) for each pair that the table admits and this host can run.
+template <class Body>
+void for_each_kernel(const Body& body) {
+  for (const KernelInfo& kernel : kernels()) {
+    if (!includes(host_isa(), kernel.needs)) {
+      MESSAGE("not run on this host: ", kernel.name);
+      continue;
+    }
+    for (const std::string& text : kFormats) {
+      const QuantFormat format = parse_quant_format(text);
+      if (kernel.accepts(format, 64)) body(kernel, format);
+    }
+  }
+}
+
+void check_against_reference(const KernelInfo& kernel, const GemmCase& c) {
+  const KernelInfo& reference = reference_of(kernel);
+  for (const RowScaling& scaling : scalings_for(kernel.activations)) {
+    INFO(kernel.name, " ", to_text(c.w.format), " m=", c.m, " n=", c.w.n, " k=", c.w.k, " zero=", scaling.zero);
+    const std::string fault = disagreement(c, product(kernel, c, scaling), product(reference, c, scaling),
+                                           rounding_bound(kernel, c.w));
+    CHECK(fault == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every kernel agrees with its reference on awkward shapes") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    if (kernel.reference) return;
+    const std::int64_t panel = kernel.column_step, group = format.group > 0 ? format.group : 16;
+    for (const std::int64_t m : {1, 2, 3, 4, 7, 16, 33, 70})
+      check_against_reference(kernel, gemm_case(format, m, panel + 1, group + 3, /*seed=*/std::uint64_t(m)));
+    for (const std::int64_t n : {std::int64_t(1), std::int64_t(9), std::int64_t(17), panel - 1, panel, 2 * panel + 5})
+      check_against_reference(kernel, gemm_case(format, 7, n, group + 1, /*seed=*/std::uint64_t(n)));
+    for (const std::int64_t k : {std::int64_t(1), std::int64_t(3), group - 1, group, group + 1, std::int64_t(1027)})
+      check_against_reference(kernel, gemm_case(format, 5, 11, k, /*seed=*/std::uint64_t(k)));
+    check_against_reference(kernel, gemm_case(format, 2, 3, 4099, /*seed=*/4099));
+  });
+}
+
+TEST_CASE("every kernel agrees with its reference at the ends of the ranges, on zeros, and on single values") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    if (kernel.reference || format.kind == CodeKind::f32) return;
+    for (const Fill fill : {Fill::lowest, Fill::highest, Fill::opposed, Fill::zero, Fill::single})
+      check_against_reference(kernel, gemm_case(format, 7, kernel.column_step + 1, 515, /*seed=*/3, fill));
+  });
+}
+
+TEST_CASE("a reference agrees with a sum of real values in double") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    if (!kernel.reference) return;
+    const GemmCase c = gemm_case(format, 3, 5, 131, /*seed=*/11);
+    const std::vector<float> w = dequantize(c.w);
+    for (const RowScaling& scaling : scalings_for(kernel.activations)) {
+      INFO(kernel.name, " ", to_text(format), " zero=", scaling.zero);
+      const std::vector<float> y = product(kernel, c, scaling);
+      for (std::int64_t i = 0; i < c.m; ++i) {
+        const float* x = c.a.data() + i * c.w.k;
+        const int high = (1 << (scaling.bits - 1)) - 1, low = scaling.zero == 0 ? -high : -high - 1;
+        float scale = scaling.scale;
+        if (scaling.kind == RowScaling::Kind::dynamic_rows)
+          scale = std::abs(*std::max_element(x, x + c.w.k, [](float p, float q) { return std::abs(p) < std::abs(q); })) /
+                  float(high);
+        for (std::int64_t j = 0; j < c.w.n; ++j) {
+          double sum = 0, magnitudes = 0;
+          for (std::int64_t t = 0; t < c.w.k; ++t) {
+            double value = x[t];
+            if (scaling.kind != RowScaling::Kind::none)
+              value = (std::clamp(std::nearbyint(x[t] / scale) + float(scaling.zero), float(low), float(high)) -
+                       float(scaling.zero)) * double(scale);
+            sum += value * double(w[std::size_t(j * c.w.k + t)]);
+            magnitudes += std::abs(value * double(w[std::size_t(j * c.w.k + t)]));
+          }
+          // At most k + 4 roundings of 2^-24 meet any term: those of the sum, of dequantize and of the scales.
+          CHECK(std::abs(double(y[std::size_t(i * c.w.n + j)]) - sum) <= double(c.w.k + 4) * 0x1p-24 * magnitudes);
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("the bits do not depend on threads, nor on the rows that are multiplied together") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    for (const auto& [m, n] : {std::array<std::int64_t, 2>{61, 3}, {5, 300}, {1, 130}}) {
+      const GemmCase c = gemm_case(format, m, n, 100, /*seed=*/5);
+      for (const RowScaling& scaling : scalings_for(kernel.activations)) {
+        INFO(kernel.name, " ", to_text(format), " m=", m, " n=", n);
+        const std::vector<float> y = product(kernel, c, scaling);
+        CHECK(y == product(kernel, c, scaling, 2));
+        CHECK(y == product(kernel, c, scaling, 3));
+        GemmCase last_row{1, c.w, {c.a.end() - c.w.k, c.a.end()}};
+        CHECK(product(kernel, last_row, scaling) == std::vector<float>(y.end() - n, y.end()));
+      }
+    }
+  });
+}
+
+TEST_CASE("rows may be strided, misaligned, and are written nowhere else") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    const std::int64_t m = 5, n = kernel.column_step + 3, k = 67, a_stride = k + 3, y_stride = n + 5;
+    const GemmCase c = gemm_case(format, m, n, k, /*seed=*/9);
+    const RowScaling scaling = scalings_for(kernel.activations).front();
+    std::vector<float> a(std::size_t(m * a_stride + 1), 1e30f), y(std::size_t(m * y_stride + 1), -7.0f);
+    for (std::int64_t i = 0; i < m; ++i) std::copy_n(c.a.begin() + i * k, k, a.begin() + 1 + i * a_stride);
+    GemmScratch scratch;
+    gemm(prepare(kernel, c.w), {m, a.data() + 1, a_stride, scaling, y.data() + 1, y_stride, 1}, scratch);
+    const std::vector<float> expected = product(kernel, c, scaling);
+    INFO(kernel.name, " ", to_text(format));
+    CHECK(y[0] == -7.0f);
+    for (std::int64_t i = 0; i < m; ++i) {
+      const auto row = y.begin() + 1 + i * y_stride;
+      CHECK(std::equal(row, row + n, expected.begin() + i * n));
+      CHECK(std::all_of(row + n, row + y_stride, [](float value) { return value == -7.0f; }));
+    }
+  });
+}
+
+TEST_CASE("values that are not finite give some result, never a crash") {
+  for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
+    GemmCase c = gemm_case(format, 4, 5, 70, /*seed=*/1);
+    c.a[3] = NAN;
+    c.a[75] = INFINITY;
+    c.a[145] = -INFINITY;
+    c.a[215] = 3e38f;
+    for (const RowScaling& scaling : scalings_for(kernel.activations)) CHECK(product(kernel, c, scaling).size() == 20);
+  });
+}
+
+TEST_CASE("an integer product refuses a depth at which int32 could overflow, in words") {
+  const KernelInfo& kernel = *find_kernel("gemm_s8_q8_ref");
+  const PackedMatrix deep = random_weights(parse_quant_format("q8cz"), 1, 33026, /*seed=*/1);
+  CHECK_THROWS_WITH_AS(prepare(kernel, deep),
+                       "weights of format q8cz with k = 33026: a sum could leave int32; k up to 33025 is exact", Unsupported);
+  const GemmCase deepest = gemm_case(parse_quant_format("q8cz"), 1, 1, 33025, /*seed=*/1, Fill::opposed);
+  for (const KernelInfo& variant : kernels())
+    if (variant.family == "gemm_s8_q8" && includes(host_isa(), variant.needs)) check_against_reference(variant, deepest);
+}
+
+}  // namespace qb
