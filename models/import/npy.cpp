@@ -9,7 +9,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
 #include "models/import.h"
-#include "models/import/onnx_tensor.h"
+#include "models/import/file_shape.h"
 
 namespace qb {
 

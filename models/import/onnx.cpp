@@ -7,9 +7,12 @@
 #include "kernels/base/text.h"
 #include "models/executor.h"
 #include "models/import.h"
+#include "models/import/constant_node.h"
+#include "models/import/file_shape.h"
 #include "models/import/onnx.pb.h"
 #include "models/import/onnx_draft.h"
 #include "models/import/onnx_tensor.h"
+#include "models/import/used_weights.h"
 
 namespace qb {
 
@@ -157,20 +160,6 @@ Node read_node(OnnxDraft& draft, const onnx_wire::NodeProto& wire, int index) {
   return node;
 }
 
-/// The value of a Constant node, in any of its attribute forms.
-Tensor constant_value(const OnnxDraft& draft, const Node& node) {
-  for (const auto& [key, value] : node.attributes) {
-    if (const auto* tensor = std::get_if<Tensor>(&value); tensor && key == "value") return *tensor;
-    if (const auto* number = std::get_if<float>(&value); number && key == "value_float") return tensor_of({}, std::span(number, 1));
-    if (const auto* integer = std::get_if<std::int64_t>(&value); integer && key == "value_int") return tensor_of({}, std::span(integer, 1));
-    if (const auto* numbers = std::get_if<std::vector<float>>(&value); numbers && key == "value_floats")
-      return tensor_of({std::ssize(*numbers)}, *numbers);
-    if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&value); integers && key == "value_ints")
-      return tensor_of({std::ssize(*integers)}, *integers);
-  }
-  draft.fail(node, "holds no numbers");
-}
-
 /// Takes one node in: checked, brought to one form, folded if it is constant, otherwise the last of the graph.
 void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, Node node, const std::vector<std::string>& operators) {
   for (const std::string& name : node.inputs)
@@ -182,7 +171,7 @@ void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, No
     if (!name.empty() && !defined.insert(name).second) draft.fail(node, fmt::format("defines '{}', which exists already", name));
   if (node.op == "Constant") {
     if (node.outputs.size() != 1) draft.fail(node, "has more than one output");
-    draft.model.weights[node.outputs[0]] = constant_value(draft, node);
+    draft.model.weights[node.outputs[0]] = constant_value(node, draft.where);
     return;
   }
   normalise(draft, node);
@@ -214,17 +203,6 @@ void add_nodes(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
   if (draft.model.graph.outputs.empty()) throw DataError(fmt::format("{}: the graph has no outputs", draft.where));
 }
 
-/// Leaves out what no node reads, and widens half and double weights: the network is computed in float32.
-void finish_weights(OnnxDraft& draft) {
-  std::set<std::string_view> used;
-  for (const Node& node : draft.model.graph.nodes) used.insert(node.inputs.begin(), node.inputs.end());
-  std::erase_if(draft.model.weights, [&](const auto& entry) { return !used.contains(entry.first); });
-  for (auto& [name, weight] : draft.model.weights) {
-    Tensor& tensor = std::get<Tensor>(weight);
-    if (tensor.dtype == DType::f16 || tensor.dtype == DType::bf16 || tensor.dtype == DType::f64) tensor = to_f32(tensor);
-  }
-}
-
 }  // namespace
 
 Model read_onnx(std::string_view bytes, std::string_view where) {
@@ -244,7 +222,7 @@ Model read_onnx(std::string_view bytes, std::string_view where) {
   add_initializers(draft, file.graph());
   add_inputs(draft, file.graph());
   add_nodes(draft, file.graph());
-  finish_weights(draft);
+  keep_used_weights(draft.model);
   check_graph(draft.model);
   return std::move(draft.model);
 }

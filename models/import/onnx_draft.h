@@ -37,12 +37,10 @@ struct OnnxDraft {
 /// Graph::opset tells; their axis is written out.
 void normalise(OnnxDraft& draft, Node& node);
 
-/// True when the node is gone: it passed its input on, or its output became a constant.
+/// True when the node is gone: it passed its input on, or all it reads is constant and so its outputs are now.
 bool fold(OnnxDraft& draft, const Node& node);
 
 /// Whether the first extent of the node's outputs is the batch, given that of its inputs.
 bool keeps_batch(const OnnxDraft& draft, const Node& node);
-
-std::vector<std::int64_t> integers_of(const Tensor& tensor);  ///< of any integer type
 
 }  // namespace qb

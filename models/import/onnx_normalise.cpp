@@ -94,7 +94,7 @@ void follow_batch(OnnxDraft& draft, Node& node) {
   if (node.inputs.size() < 2 || !draft.batched.contains(node.inputs[0])) return;
   const Tensor* target = draft.constant(node.inputs[1]);
   if (!target || target->dtype != DType::i64 || target->size() == 0) return;
-  std::vector<std::int64_t> extents = integers_of(*target);
+  std::vector<std::int64_t> extents(target->as<std::int64_t>().begin(), target->as<std::int64_t>().end());
   if (extents[0] != 1) return;
   if (node.integer_or("allowzero", 0) != 0) {
     if (std::ranges::count(extents, 0) != 0) draft.fail(node, "makes a tensor without elements");
@@ -105,24 +105,6 @@ void follow_batch(OnnxDraft& draft, Node& node) {
 }
 
 }  // namespace
-
-std::vector<std::int64_t> integers_of(const Tensor& tensor) {
-  std::vector<std::int64_t> values;
-  const auto copy = [&]<class T>(const T* source) { values.assign(source, source + tensor.size()); };
-  switch (tensor.dtype) {
-    case DType::i8: copy(tensor.bytes.as<std::int8_t>()); break;
-    case DType::u8:
-    case DType::boolean: copy(tensor.bytes.as<std::uint8_t>()); break;
-    case DType::i16: copy(tensor.bytes.as<std::int16_t>()); break;
-    case DType::u16: copy(tensor.bytes.as<std::uint16_t>()); break;
-    case DType::i32: copy(tensor.bytes.as<std::int32_t>()); break;
-    case DType::u32: copy(tensor.bytes.as<std::uint32_t>()); break;
-    case DType::i64: copy(tensor.bytes.as<std::int64_t>()); break;
-    case DType::u64: copy(tensor.bytes.as<std::uint64_t>()); break;
-    default: throw DataError(fmt::format("expected integers, found {} values", name_of(tensor.dtype)));
-  }
-  return values;
-}
 
 void normalise(OnnxDraft& draft, Node& node) {
   for (const Moved& moved : kMoved)

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "models/import.h"
+#include "models/import/file_shape.h"
 #include "models/import/onnx.pb.h"
 
 namespace qb {
@@ -119,12 +120,6 @@ std::optional<DType> dtype_of_onnx(std::int64_t data_type) {
 std::string onnx_type_name(std::int64_t data_type) {
   const TypeRow* row = row_of(data_type);
   return row ? std::string(row->name) : fmt::format("data type {}", data_type);
-}
-
-void check_file_shape(const Shape& shape, std::string_view where) {
-  if (shape.size() > kMostRank)
-    throw DataError(fmt::format("{}: has {} dimensions; at most {} are read", where, shape.size(), kMostRank));
-  element_count(shape, fmt::format("{}: a tensor", where));
 }
 
 Tensor tensor_from_wire(const TensorProto& wire, std::string_view where) {

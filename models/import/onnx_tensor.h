@@ -14,7 +14,6 @@ class TensorProto;
 namespace qb {
 
 inline constexpr std::int64_t kOnnxUint4 = 21, kOnnxInt4 = 22;  ///< TensorProto.DataType
-inline constexpr std::size_t kMostRank = 8;                     ///< of a tensor in any file
 
 /// The element type that holds values of an ONNX data type: int4 and int2 lie in i8, uint4 and uint2 in u8.
 /// Nothing for types that are not read (text, complex, 8- and 4-bit floats).
@@ -23,8 +22,5 @@ std::string onnx_type_name(std::int64_t data_type);  ///< "float16"; "data type 
 
 /// Throws DataError, beginning with `where`, for external data, unknown types, and sizes that do not agree.
 Tensor tensor_from_wire(const onnx_wire::TensorProto& wire, std::string_view where);
-
-/// Rank at most kMostRank, extents not negative, a product that fits. Throws DataError beginning with `where`.
-void check_file_shape(const Shape& shape, std::string_view where);
 
 }  // namespace qb

@@ -10,7 +10,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/json.h"
 #include "models/import.h"
-#include "models/import/onnx_tensor.h"
+#include "models/import/file_shape.h"
 
 namespace qb {
 
