@@ -16,11 +16,11 @@ void add_product_ref(const ProductArgs& args) {
 }
 
 void add_product(const ProductArgs& args) {
+#ifdef __x86_64__
   static const bool has_avx2 = includes(host_isa(), Isa::avx2);
-  if (has_avx2)
-    add_product_avx2(args);
-  else
-    add_product_ref(args);
+  if (has_avx2) return add_product_avx2(args);
+#endif
+  add_product_ref(args);
 }
 
 }  // namespace qb

@@ -18,7 +18,7 @@ struct ProductArgs {
 /// c[i,j] = (((c[i,j] + a[i,0] b[0,j]) + a[i,1] b[1,j]) + ...): added in rising order of p, each product and each sum
 /// rounded to float32, so that every variant gives the same bits. Single-threaded and reentrant.
 void add_product_ref(const ProductArgs& args);
-void add_product_avx2(const ProductArgs& args);  ///< avx2, without fused multiply-add
+void add_product_avx2(const ProductArgs& args);  ///< x86-64 with avx2; no fused multiply-add
 
 void add_product(const ProductArgs& args);  ///< the best variant that host_isa() allows
 
