@@ -9,9 +9,11 @@
 namespace qb {
 namespace {
 
-/// A step that can be divided by: 1 for an empty range, and never subnormal.
-float step_of(double width, int steps) {
-  return width > 0 ? std::max(float(width / steps), FLT_MIN) : 1.0f;
+/// A step that can be divided by, 1 for an empty range and never subnormal, and whose multiples stay finite.
+float step_of(float width, int steps) {
+  if (!(width > 0)) return 1.0f;
+  const float step = std::max(width / float(steps), FLT_MIN);
+  return std::isfinite(step * float(steps)) ? step : std::nextafter(step, 0.0f);
 }
 
 }  // namespace
@@ -19,16 +21,17 @@ float step_of(double width, int steps) {
 Grid symmetric_grid(double clip, int bits) {
   QB_EXPECTS(bits >= 2 && bits <= 8 && clip >= 0 && clip <= double(FLT_MAX));
   const std::int32_t top = (1 << (bits - 1)) - 1;
-  return {step_of(clip, top), 0, -top, top};
+  return {step_of(float(clip), top), 0, -top, top};
 }
 
 Grid asymmetric_grid(Range range, int bits) {
-  QB_EXPECTS(bits >= 2 && bits <= 8);
-  const double low = std::min(range.low, 0.0), high = std::max(range.high, 0.0);
-  QB_EXPECTS(low >= -double(FLT_MAX) && high <= double(FLT_MAX));
+  QB_EXPECTS(bits >= 2 && bits <= 8 && range.low >= -double(FLT_MAX) && range.high <= double(FLT_MAX));
+  const float low = float(std::min(range.low, 0.0)), high = float(std::max(range.high, 0.0));
   const std::int32_t bottom = -(1 << (bits - 1)), steps = (1 << bits) - 1;
-  const float scale = step_of(high - low, steps);
-  const double below = std::clamp(std::nearbyint(-low / double(scale)), 0.0, double(steps));
+  // A width beyond the largest float is halved first.
+  const float width = high - low;
+  const float scale = std::isfinite(width) ? step_of(width, steps) : 2 * step_of(high / 2 - low / 2, steps);
+  const float below = std::clamp(std::nearbyint(-low / scale), 0.0f, float(steps));
   return {scale, bottom + std::int32_t(below), bottom, bottom + steps};
 }
 

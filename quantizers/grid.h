@@ -10,13 +10,15 @@ struct Range {
 };
 
 /// Codes are signed integers in [low, high], with low <= zero <= high. scale is finite and at least 2^-126, so that real
-/// zero is always representable and neither quotients nor products overflow.
+/// zero is always representable; every value of a code is finite.
 struct Grid {
   float scale = 1.0f;
   std::int32_t zero = 0;
   std::int32_t low = 0, high = 0;
 };
 
+/// Both grids are computed in float32, one operation after another, as the public references do.
+///
 /// Codes -(2^(bits-1)-1) .. 2^(bits-1)-1, zero 0, scale clip / (2^(bits-1)-1); scale 1 for clip 0. bits 2..8, clip >= 0.
 /// Source: quantizers.md, sections 1.1 (restricted signed grid) and 1.2.
 Grid symmetric_grid(double clip, int bits);
