@@ -1,0 +1,243 @@
+// Products of integer codes with exact int32 sums.
+// Source: ONNX MatMulInteger, ConvInteger, QLinearMatMul and QLinearConv (opset 10).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "models/broadcast.h"
+#include "models/ops.h"
+#include "models/window.h"
+
+namespace qb {
+
+namespace {
+
+bool is_byte(DType type) { return type == DType::u8 || type == DType::i8; }
+
+void expect_bytes(const OpSite& site, std::size_t input) {
+  if (!is_byte(site.dtype(input)))
+    site.fail(fmt::format("input {} is {} but must be u8 or i8", input, name_of(site.dtype(input))));
+}
+
+std::int32_t code_at(const Tensor& tensor, std::int64_t i) {
+  return tensor.dtype == DType::u8 ? std::int32_t(tensor.as<std::uint8_t>()[std::size_t(i)])
+                                   : std::int32_t(tensor.as<std::int8_t>()[std::size_t(i)]);
+}
+
+/// Codes less their zero points: element i has the zero point i / inner % count.
+std::vector<std::int32_t> centred(const Tensor& codes, const Tensor* zero, std::int64_t inner) {
+  std::vector<std::int32_t> result(std::size_t(codes.size()));
+  const std::int64_t count = zero ? zero->size() : 1;
+  for (std::int64_t i = 0; i < std::ssize(result); ++i)
+    result[std::size_t(i)] = code_at(codes, i) - (zero ? code_at(*zero, count == 1 ? 0 : i / inner % count) : 0);
+  return result;
+}
+
+/// Sums wrap modulo 2^32, as int32 accumulators do.
+std::int32_t add_product(std::int32_t sum, std::int32_t a, std::int32_t b) {
+  return std::int32_t(std::uint32_t(sum) + std::uint32_t(a) * std::uint32_t(b));
+}
+
+/// The shape and loops of an integer matrix product.
+struct IntegerMatMul {
+  std::int64_t m = 1, n = 1, k = 1, products = 1;
+  BroadcastWalk walk;
+  Shape shape;
+
+  std::vector<std::int32_t> operator()(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) const {
+    std::vector<std::int32_t> y(std::size_t(products * m * n), 0);
+    if (y.empty()) return y;
+    for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
+      for (std::int64_t i = 0; i < walk.inner; ++i)
+        multiply(a.data() + (offset[0] + i * walk.inner_step[0]) * m * k, b.data() + (offset[1] + i * walk.inner_step[1]) * k * n,
+                 y.data() + (at + i) * m * n);
+    });
+    return y;
+  }
+
+ private:
+  void multiply(const std::int32_t* a, const std::int32_t* b, std::int32_t* y) const {
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t t = 0; t < k; ++t)
+        for (std::int64_t j = 0; j < n; ++j) y[i * n + j] = add_product(y[i * n + j], a[i * k + t], b[t * n + j]);
+  }
+};
+
+IntegerMatMul plan_product(const OpSite& site, std::size_t a_input, std::size_t b_input) {
+  expect_bytes(site, a_input);
+  expect_bytes(site, b_input);
+  const Shape &a = site.shape(a_input), &b = site.shape(b_input);
+  if (a.size() < 2 || b.size() < 2 || a.back() != b[b.size() - 2])
+    site.fail(fmt::format("shapes {} and {} do not multiply", to_text(a), to_text(b)));
+  const Shape a_outer(a.begin(), a.end() - 2), b_outer(b.begin(), b.end() - 2);
+  IntegerMatMul product;
+  product.shape = broadcast_shape(
+      site, std::vector<OpInput>{{true, DType::i8, a_outer, nullptr}, {true, DType::i8, b_outer, nullptr}});
+  product.products = element_count(product.shape);
+  if (product.products > 0) product.walk = plan_walk(product.shape, {a_outer, b_outer});
+  product.m = a[a.size() - 2];
+  product.k = a.back();
+  product.n = b.back();
+  product.shape.push_back(product.m);
+  product.shape.push_back(product.n);
+  return product;
+}
+
+/// A parameter is one value, or one per index of an axis of `extent`.
+void expect_parameter(const OpSite& site, std::size_t input, std::int64_t extent) {
+  if (!site.has(input)) return;
+  const std::int64_t count = element_count(site.shape(input));
+  if (count != 1 && count != extent) site.fail(fmt::format("input {} has {} elements; 1 or {} would fit", input, count, extent));
+}
+
+const Tensor* given(const OpRun& run, std::size_t input) { return input < run.inputs.size() ? run.inputs[input] : nullptr; }
+
+PlannedOp plan_matmul_integer(const OpSite& site) {
+  const IntegerMatMul product = plan_product(site, 0, 1);
+  for (std::size_t input = 2; input < 4; ++input)
+    if (site.has(input)) site.expect_dtype(input, site.dtype(input - 2));
+  expect_parameter(site, 2, product.m);
+  expect_parameter(site, 3, product.n);
+  PlannedOp planned;
+  planned.outputs = {{DType::i32, product.shape}};
+  planned.run = [product](const OpRun& run) {
+    const auto y = product(centred(*run.inputs[0], given(run, 2), product.k), centred(*run.inputs[1], given(run, 3), 1));
+    std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
+  };
+  return planned;
+}
+
+/// An exact convolution of centred codes; padding is real zero.
+std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std::int32_t>& x, const std::vector<std::int32_t>& w) {
+  const Window& window = conv.window;
+  const std::int64_t per_group = conv.in_channels / conv.groups, plane = window.in[0] * window.in[1];
+  std::vector<std::int32_t> y(std::size_t(conv.batch * conv.out_channels * window.positions()), 0);
+  for (std::int64_t out = 0; out < conv.batch * conv.out_channels; ++out) {
+    const std::int64_t sample = out / conv.out_channels, channel = out % conv.out_channels;
+    const std::int64_t group = channel / (conv.out_channels / conv.groups);
+    std::int32_t* result = y.data() + out * window.positions();
+    for (std::int64_t t = 0; t < conv.k(); ++t) {
+      const std::int64_t c = t / window.area(), ky = t / window.kernel[1] % window.kernel[0], kx = t % window.kernel[1];
+      const std::int32_t* from = x.data() + (sample * conv.in_channels + group * per_group + c) * plane;
+      const std::int32_t weight = w[std::size_t(channel * conv.k() + t)];
+      const Reach rows = reach(window, 0, ky), columns = reach(window, 1, kx);
+      for (std::int64_t oy = rows.first; oy < rows.last; ++oy)
+        for (std::int64_t ox = columns.first; ox < columns.last; ++ox) {
+          const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
+          const std::int64_t ix = ox * window.stride[1] + kx * window.dilation[1] - window.begin[1];
+          std::int32_t& sum = result[oy * window.out[1] + ox];
+          sum = add_product(sum, weight, from[iy * window.in[1] + ix]);
+        }
+    }
+  }
+  return y;
+}
+
+ConvShape plan_integer_conv(const OpSite& site, std::size_t w_input) {
+  expect_bytes(site, 0);
+  expect_bytes(site, w_input);
+  const Shape& w = site.shape(w_input);
+  if (w.size() != site.shape(0).size()) site.fail(fmt::format("weights of shape {} do not fit the input", to_text(w)));
+  const ConvShape conv = plan_conv_shape(site, w[0], {w.begin() + 2, w.end()});
+  if (w[1] * conv.groups != conv.in_channels)
+    site.fail(fmt::format("weights of shape {} in {} groups do not fit {} input channels", to_text(w), conv.groups, conv.in_channels));
+  return conv;
+}
+
+PlannedOp plan_conv_integer(const OpSite& site) {
+  const ConvShape conv = plan_integer_conv(site, 1);
+  if (site.has(2)) site.expect_dtype(2, site.dtype(0));
+  if (site.has(3)) site.expect_dtype(3, site.dtype(1));
+  expect_parameter(site, 2, 1);
+  expect_parameter(site, 3, conv.out_channels);
+  PlannedOp planned;
+  planned.outputs = {{DType::i32, window_result(site, conv.window, conv.out_channels)}};
+  planned.run = [conv](const OpRun& run) {
+    const auto y = convolve(conv, centred(*run.inputs[0], given(run, 2), 1), centred(*run.inputs[1], given(run, 3), conv.k()));
+    std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
+  };
+  return planned;
+}
+
+/// round(sum * multiplier + zero), saturated. The zero point is added before rounding, as ONNX's reference does.
+void store_code(Tensor& y, std::int64_t i, std::int32_t sum, double multiplier, std::int32_t zero) {
+  const double code = std::nearbyint(double(float(double(sum) * multiplier)) + zero);
+  if (y.dtype == DType::u8) {
+    y.as<std::uint8_t>()[std::size_t(i)] = std::uint8_t(std::clamp(code == code ? code : zero, 0.0, 255.0));
+  } else {
+    y.as<std::int8_t>()[std::size_t(i)] = std::int8_t(std::clamp(code == code ? code : zero, -128.0, 127.0));
+  }
+}
+
+double scale_at(const Tensor& scale, std::int64_t i) {
+  const std::span<const float> values = scale.as<float>();
+  return double(values[values.size() == 1 ? 0 : std::size_t(i)]);
+}
+
+/// Inputs a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero.
+PlannedOp plan_qlinear_matmul(const OpSite& site) {
+  const IntegerMatMul product = plan_product(site, 0, 3);
+  for (const std::size_t input : {1, 4, 6}) site.expect_dtype(input, DType::f32);
+  site.expect_dtype(2, site.dtype(0));
+  site.expect_dtype(5, site.dtype(3));
+  expect_bytes(site, 7);
+  for (const std::size_t input : {1, 2}) expect_parameter(site, input, product.m);
+  for (const std::size_t input : {4, 5}) expect_parameter(site, input, product.n);
+  for (const std::size_t input : {6, 7}) expect_parameter(site, input, 1);
+  PlannedOp planned;
+  planned.outputs = {{site.dtype(7), product.shape}};
+  planned.run = [product](const OpRun& run) {
+    const auto sums = product(centred(*run.inputs[0], run.inputs[2], product.k), centred(*run.inputs[3], run.inputs[5], 1));
+    for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
+      const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) * scale_at(*run.inputs[4], i % product.n) /
+                                scale_at(*run.inputs[6], 0);
+      store_code(*run.outputs[0], i, sums[std::size_t(i)], multiplier, code_at(*run.inputs[7], 0));
+    }
+  };
+  return planned;
+}
+
+/// Inputs x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias (int32).
+PlannedOp plan_qlinear_conv(const OpSite& site) {
+  const ConvShape conv = plan_integer_conv(site, 3);
+  for (const std::size_t input : {1, 4, 6}) site.expect_dtype(input, DType::f32);
+  site.expect_dtype(2, site.dtype(0));
+  site.expect_dtype(5, site.dtype(3));
+  expect_bytes(site, 7);
+  for (const std::size_t input : {1, 2, 6, 7}) expect_parameter(site, input, 1);
+  for (const std::size_t input : {4, 5}) expect_parameter(site, input, conv.out_channels);
+  if (site.has(8)) {
+    site.expect_dtype(8, DType::i32);
+    site.expect(site.shape(8) == Shape{conv.out_channels}, "the bias must have one element per output channel");
+  }
+  PlannedOp planned;
+  planned.outputs = {{site.dtype(7), window_result(site, conv.window, conv.out_channels)}};
+  planned.run = [conv](const OpRun& run) {
+    const Tensor* bias = given(run, 8);
+    const auto sums = convolve(conv, centred(*run.inputs[0], run.inputs[2], 1), centred(*run.inputs[3], run.inputs[5], conv.k()));
+    for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
+      const std::int64_t channel = i / conv.window.positions() % conv.out_channels;
+      const double multiplier = scale_at(*run.inputs[1], 0) * scale_at(*run.inputs[4], channel) / scale_at(*run.inputs[6], 0);
+      const std::int32_t sum = bias ? add_product(sums[std::size_t(i)], 1, bias->as<std::int32_t>()[std::size_t(channel)])
+                                    : sums[std::size_t(i)];
+      store_code(*run.outputs[0], i, sum, multiplier, code_at(*run.inputs[7], 0));
+    }
+  };
+  return planned;
+}
+
+constexpr OperatorInfo kTable[] = {
+    {"ConvInteger", 2, 4, 1, plan_conv_integer},
+    {"MatMulInteger", 2, 4, 1, plan_matmul_integer},
+    {"QLinearConv", 8, 9, 1, plan_qlinear_conv},
+    {"QLinearMatMul", 8, 8, 1, plan_qlinear_matmul},
+};
+
+}  // namespace
+
+std::span<const OperatorInfo> integer_operators() { return kTable; }
+
+}  // namespace qb

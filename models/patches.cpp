@@ -1,0 +1,105 @@
+#include "models/patches.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kRun = 4;  // floats of one copy
+
+/// `count` rows get `runs` runs of four floats each.
+template <int runs>
+void copy_runs(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step) std::memcpy(to, from, runs * kRun * sizeof(float));
+}
+
+void copy_rows(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count, std::int64_t width) {
+  if (width <= kRun) return copy_runs<1>(from, from_step, to, to_step, count);
+  if (width <= 2 * kRun) return copy_runs<2>(from, from_step, to, to_step, count);
+  for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step)
+    std::memcpy(to, from, std::size_t(width) * sizeof(float));
+}
+
+/// Result positions [begin, end) of one result row, one kernel row of one channel; `row` is null above and below the input.
+void copy_kernel_row(const Window& window, const float* row, std::int64_t begin, std::int64_t end, float* to, std::int64_t stride) {
+  const std::int64_t width = window.kernel[1];
+  const auto column_of = [&](std::int64_t ox) { return ox * window.stride[1] - window.begin[1]; };
+  const auto copy_one = [&](std::int64_t ox) {
+    float* target = to + (ox - begin) * stride;
+    for (std::int64_t kx = 0; kx < width; ++kx) {
+      const std::int64_t at = column_of(ox) + kx * window.dilation[1];
+      target[kx] = row && at >= 0 && at < window.in[1] ? row[at] : 0.0f;
+    }
+  };
+  // Windows that lie inside the input as a whole and are dense are copied in runs.
+  std::int64_t first = end, last = end;
+  if (row && window.dilation[1] == 1) {
+    first = std::clamp(reach(window, 1, 0).first, begin, end);
+    last = std::clamp(reach(window, 1, width - 1).last, first, end);
+  }
+  for (std::int64_t ox = begin; ox < first; ++ox) copy_one(ox);
+  if (last > first)
+    copy_rows(row + column_of(first), window.stride[1], to + (first - begin) * stride, stride, last - first, width);
+  for (std::int64_t ox = last; ox < end; ++ox) copy_one(ox);
+}
+
+using Quad = float __attribute__((vector_size(16)));
+using QuadMask = std::int32_t __attribute__((vector_size(16)));
+
+Quad load(const float* from) {
+  Quad quad;
+  std::memcpy(&quad, from, sizeof quad);
+  return quad;
+}
+
+/// Four rows of four become four columns of four.
+void transpose_block(const float* from, std::int64_t from_stride, const float* bias, float* to, std::int64_t to_stride) {
+  const Quad a = load(from), b = load(from + from_stride), c = load(from + 2 * from_stride), d = load(from + 3 * from_stride);
+  const Quad ab_low = __builtin_shuffle(a, b, QuadMask{0, 4, 1, 5}), ab_high = __builtin_shuffle(a, b, QuadMask{2, 6, 3, 7});
+  const Quad cd_low = __builtin_shuffle(c, d, QuadMask{0, 4, 1, 5}), cd_high = __builtin_shuffle(c, d, QuadMask{2, 6, 3, 7});
+  Quad columns[4] = {
+      __builtin_shuffle(ab_low, cd_low, QuadMask{0, 1, 4, 5}), __builtin_shuffle(ab_low, cd_low, QuadMask{2, 3, 6, 7}),
+      __builtin_shuffle(ab_high, cd_high, QuadMask{0, 1, 4, 5}), __builtin_shuffle(ab_high, cd_high, QuadMask{2, 3, 6, 7})};
+  for (int j = 0; j < 4; ++j) {
+    if (bias) columns[j] += bias[j];
+    std::memcpy(to + j * to_stride, &columns[j], sizeof(Quad));
+  }
+}
+
+}  // namespace
+
+std::int64_t patch_stride(std::int64_t k) { return (k + 3 + 15) / 16 * 16; }
+
+void copy_patches(const Window& window, std::int64_t channels, const float* x, std::int64_t begin, std::int64_t end,
+                  float* rows, std::int64_t stride) {
+  const std::int64_t plane = window.in[0] * window.in[1];
+  if (window.is_pointwise()) return transpose_add(x + begin, plane, channels, end - begin, nullptr, rows, stride);
+  for (std::int64_t position = begin; position < end;) {
+    const std::int64_t oy = position / window.out[1], ox = position % window.out[1];
+    const std::int64_t ox_end = std::min(window.out[1], ox + end - position);
+    float* target = rows + (position - begin) * stride;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky, target += window.kernel[1]) {
+        const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
+        const float* row = iy >= 0 && iy < window.in[0] ? x + c * plane + iy * window.in[1] : nullptr;
+        copy_kernel_row(window, row, ox, ox_end, target, stride);
+      }
+    }
+    position += ox_end - ox;
+  }
+}
+
+void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns, const float* bias,
+                   float* to, std::int64_t to_stride) {
+  const std::int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (std::int64_t i = 0; i < whole_rows; i += 4)
+    for (std::int64_t j = 0; j < whole_columns; j += 4)
+      transpose_block(from + i * from_stride + j, from_stride, bias ? bias + j : nullptr, to + j * to_stride + i, to_stride);
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j)
+      to[j * to_stride + i] = from[i * from_stride + j] + (bias ? bias[j] : 0.0f);
+}
+
+}  // namespace qb
