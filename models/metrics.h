@@ -20,13 +20,16 @@ struct ItemScore {
 };
 enum class ScoreKind : std::uint8_t { logits, probabilities, log_probabilities };
 
+/// `target` in [0, scores.size()). A target whose score is NaN is no hit. Probabilities below the smallest float32 count as
+/// that, so that log-likelihoods of finite scores are finite.
 ItemScore score_item(std::span<const float> scores, std::int32_t target, ScoreKind kind);
 std::vector<double> log_probabilities(std::span<const float> scores, ScoreKind kind);
 
 /// KL(p || q) in nats of two rows of log-probabilities; terms with p = 0 count nothing.
 double kl_divergence(std::span<const double> log_p, std::span<const double> log_q);
 
-/// exp(-mean log-likelihood) with the standard error propagated: value * sqrt(variance / (n - 1)).
+/// exp(-mean log-likelihood) with the standard error propagated: value * sqrt(variance / (n - 1)); NaN for n = 1.
+/// Needs at least one value. Source of the error: llama.cpp, tools/perplexity.
 struct Perplexity {
   double value = 0, error = 0;
 };

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "kernels/base/small_floats.h"
 #include "models/broadcast.h"
 #include "models/ops.h"
 #include "models/window.h"
@@ -173,14 +174,19 @@ void store_code(Tensor& y, std::int64_t i, std::int32_t sum, double multiplier, 
 }
 
 double scale_at(const Tensor& scale, std::int64_t i) {
-  const std::span<const float> values = scale.as<float>();
-  return double(values[values.size() == 1 ? 0 : std::size_t(i)]);
+  const std::int64_t at = scale.size() == 1 ? 0 : i;
+  return double(scale.dtype == DType::f32 ? scale.bytes.as<float>()[at] : f32_from_f16(scale.bytes.as<std::uint16_t>()[at]));
+}
+
+void expect_scale(const OpSite& site, std::size_t input) {
+  if (site.dtype(input) != DType::f32 && site.dtype(input) != DType::f16)
+    site.fail(fmt::format("input {} is {} but scales must be f32 or f16", input, name_of(site.dtype(input))));
 }
 
 /// Inputs a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero.
 PlannedOp plan_qlinear_matmul(const OpSite& site) {
   const IntegerMatMul product = plan_product(site, 0, 3);
-  for (const std::size_t input : {1, 4, 6}) site.expect_dtype(input, DType::f32);
+  for (const std::size_t input : {1, 4, 6}) expect_scale(site, input);
   site.expect_dtype(2, site.dtype(0));
   site.expect_dtype(5, site.dtype(3));
   expect_bytes(site, 7);
@@ -203,7 +209,7 @@ PlannedOp plan_qlinear_matmul(const OpSite& site) {
 /// Inputs x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias (int32).
 PlannedOp plan_qlinear_conv(const OpSite& site) {
   const ConvShape conv = plan_integer_conv(site, 3);
-  for (const std::size_t input : {1, 4, 6}) site.expect_dtype(input, DType::f32);
+  for (const std::size_t input : {1, 4, 6}) expect_scale(site, input);
   site.expect_dtype(2, site.dtype(0));
   site.expect_dtype(5, site.dtype(3));
   expect_bytes(site, 7);
