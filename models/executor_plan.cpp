@@ -77,7 +77,8 @@ class Planner {
                                   node.name, node.op));
     step.op = plan_operator(node, model_.graph.opset, std::move(inputs));
     if (all_constant || node.op == "Shape" || node.op == "Size") return fold(node, step);
-    add_outputs(node, step.op.outputs, std::move(step));
+    const std::vector<OpOutput> types = step.op.outputs;
+    add_outputs(node, types, std::move(step));
   }
 
   void add_layer(const Node& node, const MatrixWeight& use, std::vector<OpInput> inputs, PlannedStep step) {
