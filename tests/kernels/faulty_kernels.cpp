@@ -1,0 +1,41 @@
+// Kernels that are wrong in one element per call. A program that links this file has them in its table; it proves that
+// what claims to find wrong kernels finds them. Linked into test programs only, through the target qb_faulty_kernels.
+#include <limits>
+
+#include "kernels/gemm_f32_f32/gemm_f32_f32.h"
+#include "kernels/gemm_f32_f32/prepare.h"
+#include "kernels/gemm_s8_q8/gemm_s8_q8.h"
+#include "kernels/gemm_s8_q8/prepare.h"
+#include "kernels/registry.h"
+
+namespace qb {
+
+namespace {
+
+/// Far outside any rounding bound, whatever the value was.
+float spoilt(float value) { return 1.5f * value + 1.0f; }
+
+void gemm_f32_f32_faulty(const GemmArgs& args) {
+  gemm_f32_f32_ref(args);
+  args.y[args.n_begin] = spoilt(args.y[args.n_begin]);
+}
+
+void gemm_s8_q8_faulty(const GemmArgs& args) {
+  gemm_s8_q8_ref(args);
+  args.y[args.n_begin] = spoilt(args.y[args.n_begin]);
+}
+
+constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
+
+constexpr KernelInfo kFaulty[] = {
+    {"gemm_f32_f32_faulty", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref,
+     gemm_f32_f32_faulty, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
+    {"gemm_s8_q8_faulty", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_faulty,
+     Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
+};
+
+}  // namespace
+
+std::span<const KernelInfo> test_kernels() { return kFaulty; }
+
+}  // namespace qb
