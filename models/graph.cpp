@@ -78,7 +78,7 @@ void check_values(const Model& model) {
 
 /// A packed weight is read as the matrix of Conv, Gemm or MatMul and by nobody else.
 void check_packed_weights(const Model& model) {
-  std::map<std::string_view, std::size_t> matrix_reads, reads;
+  std::map<std::string, std::size_t> matrix_reads, reads;
   std::set<std::size_t> packed_nodes;
   for (const MatrixWeight& use : matrix_uses(model)) {
     ++matrix_reads[use.weight];
