@@ -1,0 +1,3 @@
+#include "harness/commands.h"
+
+int main(int argc, char** argv) { return qb::quantbench_main(argc, argv); }
