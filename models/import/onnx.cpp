@@ -77,7 +77,7 @@ void add_initializers(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
   for (const auto& wire : graph.initializer()) {
     const std::string name = checked_name(wire.name(), draft);
     if (name.empty()) throw DataError(fmt::format("{}: an initializer has no name", draft.where));
-    Tensor tensor = tensor_from_wire(wire, fmt::format("{}: initializer '{}'", draft.where, name));
+    Tensor tensor = as_computed(tensor_from_wire(wire, fmt::format("{}: initializer '{}'", draft.where, name)));
     if (!draft.model.weights.emplace(name, std::move(tensor)).second)
       throw DataError(fmt::format("{}: two initializers are called '{}'", draft.where, name));
     const std::int64_t type = wire.data_type();
@@ -94,8 +94,7 @@ ValueInfo read_input(const OnnxDraft& draft, const onnx_wire::ValueInfoProto& wi
   const auto& type = wire.type().tensor_type();
   const std::optional<DType> dtype = dtype_of_onnx(type.elem_type());
   if (!dtype) throw DataError(fmt::format("{} has type {}, which is not read", where, onnx_type_name(type.elem_type())));
-  const bool real = *dtype == DType::f64 || *dtype == DType::f16 || *dtype == DType::bf16;
-  input.dtype = real ? DType::f32 : *dtype;
+  input.dtype = as_computed(Tensor(*dtype, {0})).dtype;
   if (!type.has_shape()) throw DataError(fmt::format("{} has no shape", where));
   for (const auto& extent : type.shape().dim()) {
     const bool first = input.shape.empty();
@@ -171,7 +170,7 @@ void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, No
     if (!name.empty() && !defined.insert(name).second) draft.fail(node, fmt::format("defines '{}', which exists already", name));
   if (node.op == "Constant") {
     if (node.outputs.size() != 1) draft.fail(node, "has more than one output");
-    draft.model.weights[node.outputs[0]] = constant_value(node, draft.where);
+    draft.model.weights[node.outputs[0]] = as_computed(constant_value(node, draft.where));
     return;
   }
   normalise(draft, node);

@@ -31,7 +31,7 @@ struct OnnxDraft {
 };
 
 /// Brings attributes and inputs to the forms of opset 21, for operators whose form moved since opset 7: attributes that
-/// became inputs, training outputs, and axes that were implied. Reshape targets follow the batch.
+/// became inputs, training outputs, and axes that were implied. Reshape targets follow the batch; casts to half or double become casts to float32.
 ///
 /// Softmax, LogSoftmax and Hardmax keep the meaning of their opset (before 13: over all extents from `axis` on), which
 /// Graph::opset tells; their axis is written out.

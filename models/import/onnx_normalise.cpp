@@ -89,6 +89,13 @@ void keep_narrow_type(const OnnxDraft& draft, Node& node) {
   if (found != draft.narrow.end()) node.attributes["output_dtype"] = found->second;
 }
 
+/// Networks are computed in float32, so a cast to half or double is one to float32.
+void widen_cast(Node& node) {
+  constexpr std::int64_t kFloat = 1;
+  const std::optional<DType> to = dtype_of_onnx(node.integer_or("to", 0));
+  if (to == DType::f16 || to == DType::bf16 || to == DType::f64) node.attributes["to"] = kFloat;
+}
+
 /// A target whose leading 1 stood for the batch of a fixed input becomes 0: "as the input has it".
 void follow_batch(OnnxDraft& draft, Node& node) {
   if (node.inputs.size() < 2 || !draft.batched.contains(node.inputs[0])) return;
@@ -117,6 +124,8 @@ void normalise(OnnxDraft& draft, Node& node) {
     keep_first_output(draft, node);
   } else if (node.op == "QuantizeLinear") {
     keep_narrow_type(draft, node);
+  } else if (node.op == "Cast") {
+    widen_cast(node);
   } else if (node.op == "Reshape") {
     follow_batch(draft, node);
   } else if (node.op == "Softmax" || node.op == "LogSoftmax" || node.op == "Hardmax") {

@@ -4,7 +4,10 @@
 
 namespace qb {
 
-/// Leaves out what no node reads, and widens half and double weights: networks are computed in float32.
+/// Networks are computed in float32: half and double values widen or round to it, all others stay.
+Tensor as_computed(Tensor tensor);
+
+/// Leaves out what no node reads; the rest as_computed().
 void keep_used_weights(Model& model);
 
 }  // namespace qb
