@@ -21,6 +21,7 @@
 #include "kernels/base/files.h"
 #include "kernels/base/parallel.h"
 #include "quantizers/training/zoo.h"
+#include "reports/check.h"
 #include "reports/record/run_file.h"
 
 namespace qb {
@@ -107,6 +108,18 @@ int report_command(CommandLine& line) {
   return kExitDone;
 }
 
+int check_command(CommandLine& line) {
+  std::size_t faults = 0;
+  for (const std::string& path : line.runs) {
+    const RunRecord record = read_run_file(path);
+    const std::vector<std::string> sentences = check_run(record);
+    for (const std::string& sentence : sentences) print(fmt::format("{}: {}\n", path, sentence));
+    if (sentences.empty()) print(fmt::format("{}: {} units, {} measurements: all agree\n", path, record.plan.size(), record.measurements.size()));
+    faults += sentences.size();
+  }
+  return faults == 0 ? kExitDone : kExitData;
+}
+
 int list_command(CommandLine& line) {
   const Json rows = listing(line.list_of, data_roots(line.run.data));
   print(line.json ? rows.dump(2) + "\n" : listing_text(rows));
@@ -167,6 +180,8 @@ constexpr Entry kCommands[] = {
        app.add_option("-o,--output", line.output, "file to write instead of standard output");
      },
      report_command},
+    {"check", "derive what a run file says anew from its raw samples",
+     [](CLI::App& app, CommandLine& line) { app.add_option("RUN", line.runs, "run files (.h5)")->required(); }, check_command},
     {"list", "say what the axes of a study may hold",
      [](CLI::App& app, CommandLine& line) {
        app.add_option("WHAT", line.list_of, "models, quantizers, kernels, hardware or datasets")->required();

@@ -8,17 +8,19 @@ namespace qb {
 
 namespace fs = std::filesystem;
 
-fs::path program_folder() {
+fs::path own_program() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::current_path() : program.parent_path();
+  return error ? fs::current_path() / "quantbench" : program;
 }
+
+fs::path worker_program() { return own_program().string() + "-worker"; }
 
 fs::path shipped_configs() {
   std::error_code error;
   const auto good = [&](const fs::path& folder) { return fs::is_directory(folder / "zoo", error); };
   if (good("configs")) return fs::absolute("configs");
-  for (fs::path folder = program_folder(); folder.has_relative_path(); folder = folder.parent_path())
+  for (fs::path folder = own_program().parent_path(); folder.has_relative_path(); folder = folder.parent_path())
     for (const char* name : {"configs", "share/quantbench/configs"})
       if (good(folder / name)) return folder / name;
   return {};

@@ -8,8 +8,9 @@
 
 namespace qb {
 
-/// The folder of the running program.
-std::filesystem::path program_folder();
+/// The running program, and the worker program: its name with `-worker` behind it, beside it.
+std::filesystem::path own_program();
+std::filesystem::path worker_program();
 
 /// The shipped `configs`: the first that exists of ./configs, and above the program's folder `configs` and
 /// `share/quantbench/configs`, upwards to the root. Empty when there is none.

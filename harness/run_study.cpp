@@ -1,23 +1,20 @@
 #include "harness/run_study.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <cstdio>
-
-#include "harness/run_loop.h"
+#include <utility>
 
 #include <boost/asio/ssl/context.hpp>
 
 #include "harness/data_folders.h"
 #include "harness/record_run.h"
+#include "harness/run_loop.h"
+#include "harness/table_output.h"
 #include "harness/tls.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "reports/record/run_file.h"
-#include "reports/table.h"
-#include "harness/table_output.h"
 #include "workers/records/hardware_profile.h"
 
 namespace qb {
@@ -43,7 +40,7 @@ std::unique_ptr<boost::asio::ssl::context> protection(const RunOptions& options)
 
 LocalLaunch local_launch(const RunFolder& folder, const DataRoots& roots, const RunOptions& options, std::uint16_t port, int count) {
   LocalLaunch launch;
-  launch.program = program_folder() / "quantbench-worker";
+  launch.program = worker_program();
   launch.folder = folder.path;
   launch.count = count;
   const std::string host = is_loopback(options.bind) ? options.bind : "127.0.0.1";
