@@ -57,7 +57,15 @@ Range range_of(std::span<const float> values) {
   return range;
 }
 
-Range shrunk(Range range, double fraction) { return {range.low * fraction, range.high * fraction}; }
+/// Shrinks both ends of the range together, then each alone.
+template <class Cost>
+Range best_range(Range range, const Cost& cost) {
+  const double both = best_fraction([&](double fraction) { return cost(Range{range.low * fraction, range.high * fraction}); });
+  range = {range.low * both, range.high * both};
+  range.low *= best_fraction([&](double fraction) { return cost(Range{range.low * fraction, range.high}); });
+  range.high *= best_fraction([&](double fraction) { return cost(Range{range.low, range.high * fraction}); });
+  return range;
+}
 
 }  // namespace
 
@@ -88,10 +96,7 @@ double mse_clip(std::span<const float> values, int bits, double norm) {
 }
 
 Range mse_range(std::span<const float> values, int bits, double norm) {
-  const Range range = range_of(values);
-  return shrunk(range, best_fraction([&](double fraction) {
-                  return total_error(values, asymmetric_grid(shrunk(range, fraction), bits), norm);
-                }));
+  return best_range(range_of(values), [&](Range range) { return total_error(values, asymmetric_grid(range, bits), norm); });
 }
 
 double mse_clip(const Histogram& magnitudes, double peak, int bits) {
@@ -99,10 +104,10 @@ double mse_clip(const Histogram& magnitudes, double peak, int bits) {
 }
 
 Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits) {
-  return shrunk(range, best_fraction([&](double fraction) {
-                  const Grid grid = asymmetric_grid(shrunk(range, fraction), bits);
-                  return total_error(negative, -1.0, grid) + total_error(positive, 1.0, grid);
-                }));
+  return best_range(range, [&](Range shrunk) {
+    const Grid grid = asymmetric_grid(shrunk, bits);
+    return total_error(negative, -1.0, grid) + total_error(positive, 1.0, grid);
+  });
 }
 
 namespace {

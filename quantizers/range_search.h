@@ -26,7 +26,7 @@ double percentile_clip(const Histogram& magnitudes, double percent, double peak)
 /// exponent 2.4 for weights is that of Frantar et al., arXiv:2210.17323 (their code).
 double mse_clip(std::span<const float> values, int bits, double norm);
 
-/// As mse_clip for the asymmetric grid: both ends of the range shrink together.
+/// As mse_clip for the asymmetric grid: both ends of the range shrink together, then each alone.
 Range mse_range(std::span<const float> values, int bits, double norm);
 
 /// As above from counts, with each bin at its centre and squared errors. `range` is that of all values; a side's

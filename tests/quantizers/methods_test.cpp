@@ -154,7 +154,7 @@ TEST_CASE("errors of methods are ordered as their definitions promise") {
     CHECK(squared_error(m, "rtn" + w + "@grid=asym,range=mse") <= squared_error(m, "rtn" + w + "@grid=asym"));
     // Levels are stored as float32: 6e-8 of each weight, at 8 bits 1e-4 of the error of a step.
     const double optimum = squared_error(m, "kmeans" + w + "@init=dp");
-    for (const char* options : {"", "@init=linear", "@init=density", "@init=kmeans++,restarts=2", "@pin_zero=1"})
+    for (const std::string options : {"", "@init=linear", "@init=density", "@init=kmeans++,restarts=2", "@pin_zero=1"})
       CHECK(squared_error(m, "kmeans" + w + options) >= optimum * (1 - 1e-4));
     CHECK(optimum <= squared_error(m, "rtn" + w + "@per=tensor"));
     CHECK(squared_error(m, "kmeans" + w) <= squared_error(m, "rtn" + w + "@per=tensor"));

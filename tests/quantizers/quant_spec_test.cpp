@@ -50,7 +50,7 @@ TEST_CASE("the text form is canonical") {
       std::pair("rtn:w4@skip=/conv1/Conv+a=b@c", "rtn:w4@skip=/conv1/Conv+a=b@c"),
   };
   for (const auto& [given, canonical] : kPairs) {
-    INFO(given);
+    INFO(std::string(given));
     const QuantSpec spec = parse_quant_spec(given);
     CHECK(to_text(spec) == canonical);
     CHECK(parse_quant_spec(canonical) == spec);
@@ -96,7 +96,7 @@ TEST_CASE("a refusal is one sentence with the fault and the nearest valid spec")
       {"rtn:w4@skip=\xff", {"UTF-8"}},
   };
   for (const Row& row : rows) {
-    INFO(row.text);
+    INFO(std::string(row.text));
     const std::string message = refusal(row.text);
     CHECK(message.starts_with("quantizer '"));
     CHECK_FALSE(holds(message, "\n"));
@@ -136,7 +136,7 @@ TEST_CASE("every value that the tables offer is accepted, and every default is w
     CHECK_FALSE(method.formats.empty());
     QuantSpec plain{std::string(method.name), method.max_bits, 0, 32, {}};
     for (const QuantizerOption& option : all_options(method)) {
-      INFO(method.name, " ", option.key);
+      INFO(std::string(method.name), " ", std::string(option.key));
       if (!option.otherwise.empty()) {
         CHECK(canonical_value(option, option.otherwise) == option.otherwise);
         CHECK(option_of(plain, option.key) == option.otherwise);
