@@ -9,11 +9,12 @@
 namespace qb {
 namespace {
 
-/// A step that can be divided by, 1 for an empty range and never subnormal, and whose multiples stay finite.
-float step_of(float width, int steps) {
-  if (!(width > 0)) return 1.0f;
-  const float step = std::max(width / float(steps), FLT_MIN);
-  return std::isfinite(step * float(steps)) ? step : std::nextafter(step, 0.0f);
+/// A step that can be divided by: 1 for an empty range, and never subnormal.
+float step_of(float width, int steps) { return width > 0 ? std::max(width / float(steps), FLT_MIN) : 1.0f; }
+
+/// The step, made smaller where `reach` of them would be more than a float can hold.
+float within_floats(float step, float reach) {
+  return std::isfinite(step * reach) ? step : std::nextafter(FLT_MAX / reach, 0.0f);
 }
 
 }  // namespace
@@ -21,7 +22,7 @@ float step_of(float width, int steps) {
 Grid symmetric_grid(double clip, int bits) {
   QB_EXPECTS(bits >= 2 && bits <= 8 && clip >= 0 && clip <= double(FLT_MAX));
   const std::int32_t top = (1 << (bits - 1)) - 1;
-  return {step_of(float(clip), top), 0, -top, top};
+  return {within_floats(step_of(float(clip), top), float(top)), 0, -top, top};
 }
 
 Grid asymmetric_grid(Range range, int bits) {
@@ -29,10 +30,10 @@ Grid asymmetric_grid(Range range, int bits) {
   const float low = float(std::min(range.low, 0.0)), high = float(std::max(range.high, 0.0));
   const std::int32_t bottom = -(1 << (bits - 1)), steps = (1 << bits) - 1;
   // A width beyond the largest float is halved first.
-  const float width = high - low;
-  const float scale = std::isfinite(width) ? step_of(width, steps) : 2 * step_of(high / 2 - low / 2, steps);
+  const float scale = std::isfinite(high - low) ? step_of(high - low, steps) : 2 * step_of(high / 2 - low / 2, steps);
   const float below = std::clamp(std::nearbyint(-low / scale), 0.0f, float(steps));
-  return {scale, bottom + std::int32_t(below), bottom, bottom + steps};
+  const float reach = std::max(below, float(steps) - below);
+  return {within_floats(scale, reach), bottom + std::int32_t(below), bottom, bottom + steps};
 }
 
 std::int32_t code_of(const Grid& grid, float value) {
