@@ -104,7 +104,7 @@ DatasetManifest read_dataset(const Json& entry, const std::string& where, const 
   DatasetManifest data;
   data.kind = kind;
   const std::string path = fields.text(kind);
-  data.name = fields.text_or("name", fs::path(path).filename().string());
+  data.name = fields.text_or("name", fs::path(path).stem().string());
   data.split = fields.text_or("split", "test");
   if (data.split != "test" && data.split != "train")
     fields.fail("split", fmt::format("is '{}'{}", data.split, suggestion(data.split, {"test", "train"})));
@@ -187,8 +187,9 @@ void check_loads(const ModelManifest& manifest, const std::string& where, const 
     throw InputError(fmt::format("{}: the model has {} inputs, the first of type {}; accepted is one of type f32", where,
                                  model.graph.inputs.size(), name_of(input.dtype)));
   if (judged.inputs.shape != wanted)
-    throw InputError(fmt::format("{}: the model's input '{}' has the shape {}, one sample of '{}' has {}; the dataset's \"shape\" can change it",
-                                 where, input.name, to_text(wanted), manifest.dataset.name, to_text(judged.inputs.shape)));
+    throw InputError(fmt::format("{}: the model's input '{}' has the shape {}, one sample of '{}' has {}{}", where, input.name,
+                                 to_text(wanted), manifest.dataset.name, to_text(judged.inputs.shape),
+                                 judged.inputs.size() == element_count(wanted) ? "; the dataset's \"shape\" can change it" : ""));
 }
 
 }  // namespace
