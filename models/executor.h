@@ -27,10 +27,11 @@ struct ExecutorLayer {
   std::string node_name, op;
   const KernelInfo* kernel = nullptr;
   const PackedMatrix* packed = nullptr;    ///< canonical weights (float weights too, as f32)
-  const PreparedMatrix* prepared = nullptr;
+  const PreparedMatrix* prepared = nullptr;  ///< of the first group of a grouped convolution
 };
 
-/// Called around every node, on the caller's thread, for calibration, error per layer and time shares.
+/// Called around every node, on the caller's thread, for calibration, error per layer and time shares. While such an
+/// observer is set, no node writes over its inputs. Nodes whose result is known before the first run are not seen.
 struct NodeEvent {
   std::size_t node = 0;  ///< index into graph.nodes
   const Node* what = nullptr;
@@ -55,6 +56,7 @@ class Executor {
   /// Keeps a reference to `model`. Throws Unsupported, naming node and format, when no kernel computes a layer;
   /// DataError, naming the node, for an operator that is not known or shapes that do not fit.
   Executor(const Model& model, const ExecutorOptions& options);
+  Executor(Model&& model, const ExecutorOptions& options) = delete;  ///< the model must outlive its executor
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
