@@ -90,9 +90,13 @@ Histogram side_of(const ValueStatistics& statistics, const std::vector<std::uint
 
 }  // namespace
 
-Histogram negative_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.negative); }
+Histogram negative_side(const ValueStatistics& statistics) {
+  return side_of(statistics, statistics.negative);
+}
 
-Histogram positive_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.positive); }
+Histogram positive_side(const ValueStatistics& statistics) {
+  return side_of(statistics, statistics.positive);
+}
 
 Histogram magnitudes(const ValueStatistics& statistics, bool with_zeros) {
   Histogram both = positive_side(statistics);
@@ -136,8 +140,8 @@ void watch(const Model& model, std::span<const MatrixWeight> layers, const Tenso
       const std::span<const float> values = event.inputs[0]->as<float>();
       add_values(seen[layer].values, values);
       if (seen[layer].values.not_finite > 0)
-        throw DataError(fmt::format("node '{}': {} of its inputs are not finite on the calibration samples", event.what->name,
-                                    seen[layer].values.not_finite));
+        throw DataError(fmt::format("node '{}': {} of its inputs are not finite on the calibration samples",
+                                    event.what->name, seen[layer].values.not_finite));
       add_batch(seen[layer].average, values, rate);
     }
   };
@@ -151,7 +155,8 @@ std::vector<ActivationStatistics> observe_activations(const Model& model, std::s
                                                       const Tensor& samples, double rate, int threads,
                                                       const std::function<void(std::string_view)>& progress) {
   if (samples.rank() == 0 || samples.shape[0] == 0)
-    throw DataError(fmt::format("model '{}': fixed activation ranges need calibration samples and there are none", model.name));
+    throw DataError(
+        fmt::format("model '{}': fixed activation ranges need calibration samples and there are none", model.name));
   const std::int64_t count = samples.shape[0], whole = count - count % kCalibrationBatch;
   if (progress) progress(fmt::format("calibrating on {} samples", count));
   std::vector<ActivationStatistics> seen(layers.size());

@@ -16,8 +16,8 @@ namespace qb {
 /// Counts, extremes and magnitudes of a stream of values.
 ///
 /// Bins are 2^exponent wide with the least exponent for which kBins of them hold every value seen. Widths are powers of
-/// two, so that growing folds pairs of bins exactly: shards of a stream merge to the statistics of the whole, in any order.
-/// Between half of the bins and all of them are in use. Exact zeros are counted apart.
+/// two, so that growing folds pairs of bins exactly: shards of a stream merge to the statistics of the whole, in any
+/// order. Between half of the bins and all of them are in use. Exact zeros are counted apart.
 struct ValueStatistics {
   static constexpr int kBins = 4096;
   static constexpr int kNoExponent = INT32_MIN;  ///< before the first value other than zero
@@ -25,7 +25,8 @@ struct ValueStatistics {
   std::uint64_t count = 0, zeros = 0, not_finite = 0;  ///< count includes zeros, and leaves out what is not finite
   float low = 0, high = 0;                             ///< of the finite values; 0 before the first
   int exponent = kNoExponent;
-  std::vector<std::uint64_t> negative, positive;       ///< [kBins] by magnitude; empty before the first value other than zero
+  std::vector<std::uint64_t> negative,
+      positive;  ///< [kBins] by magnitude; empty before the first value other than zero
 };
 
 void add_values(ValueStatistics& statistics, std::span<const float> values);
@@ -50,18 +51,18 @@ struct ActivationStatistics {
 
 inline constexpr std::int64_t kCalibrationBatch = 32;  ///< samples that count as one batch of a MovingRange
 
-/// Runs `samples` [count, ...] through the float model and watches the first input of every given layer; one entry each.
-/// `rate` is that of add_batch. Throws DataError for an empty set, for samples of another shape than the model's input,
-/// and for inputs of a layer that are not finite, naming the node.
+/// Runs `samples` [count, ...] through the float model and watches the first input of every given layer; one entry
+/// each. `rate` is that of add_batch. Throws DataError for an empty set, for samples of another shape than the model's
+/// input, and for inputs of a layer that are not finite, naming the node.
 std::vector<ActivationStatistics> observe_activations(const Model& model, std::span<const MatrixWeight> layers,
                                                       const Tensor& samples, double rate, int threads,
                                                       const std::function<void(std::string_view)>& progress);
 
 /// The fixed range that the activation options of `spec` choose (options.h), as scale and zero point.
 ///
-/// asym=0: a clip of |x|, and the grid of RowScaling's symmetric codes. asym=1: both ends; minmax, average, percentile (half
-/// of the rest beyond each end) and mse look at both sides; kl takes the clip of |x| with 2^(bits-1) levels, or 2^bits where
-/// no value is negative, and never reaches beyond what was seen.
+/// asym=0: a clip of |x|, and the grid of RowScaling's symmetric codes. asym=1: both ends; minmax, average, percentile
+/// (half of the rest beyond each end) and mse look at both sides; kl takes the clip of |x| with 2^(bits-1) levels, or
+/// 2^bits where no value is negative, and never reaches beyond what was seen.
 ActivationQuant choose_activation(const ActivationStatistics& seen, const QuantSpec& spec);
 
 }  // namespace qb

@@ -59,7 +59,8 @@ EqualMass equal_mass(const SortedValues& data, int k, SliceLevel level) {
     const std::size_t left = slices - slice - 1;
     const double wanted = data.sum_w[begin] + (total - data.sum_w[begin]) / double(left + 1);
     // Every slice gets a value, and leaves one for each that follows.
-    const auto first = data.sum_w.begin() + std::ptrdiff_t(begin + 1), stop = data.sum_w.end() - std::ptrdiff_t(left) - 1;
+    const auto first = data.sum_w.begin() + std::ptrdiff_t(begin + 1),
+               stop = data.sum_w.end() - std::ptrdiff_t(left) - 1;
     auto end = std::lower_bound(first, stop, wanted);
     if (end != first && wanted - *(end - 1) <= *end - wanted) --end;
     if (left == 0) end = stop;

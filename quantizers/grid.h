@@ -9,8 +9,8 @@ struct Range {
   double low = 0, high = 0;
 };
 
-/// Codes are signed integers in [low, high], with low <= zero <= high. scale is finite and at least 2^-126, so that real
-/// zero is always representable; every value of a code is finite.
+/// Codes are signed integers in [low, high], with low <= zero <= high. scale is finite and at least 2^-126, so that
+/// real zero is always representable; every value of a code is finite.
 struct Grid {
   float scale = 1.0f;
   std::int32_t zero = 0;
@@ -19,8 +19,8 @@ struct Grid {
 
 /// Both grids are computed in float32, one operation after another, as the public references do.
 ///
-/// Codes -(2^(bits-1)-1) .. 2^(bits-1)-1, zero 0, scale clip / (2^(bits-1)-1); scale 1 for clip 0. bits 2..8, clip >= 0.
-/// Source: quantizers.md, sections 1.1 (restricted signed grid) and 1.2.
+/// Codes -(2^(bits-1)-1) .. 2^(bits-1)-1, zero 0, scale clip / (2^(bits-1)-1); scale 1 for clip 0. bits 2..8, clip >=
+/// 0. Source: quantizers.md, sections 1.1 (restricted signed grid) and 1.2.
 Grid symmetric_grid(double clip, int bits);
 
 /// Codes -2^(bits-1) .. 2^(bits-1)-1 over the range extended to hold zero: scale (high - low) / (2^bits - 1), zero

@@ -61,8 +61,10 @@ Codebook lloyd(const SortedValues& data, std::vector<double> levels, bool pin_ze
     std::vector<std::size_t> idle;
     for (std::size_t j = 0; j < levels.size(); ++j) {
       if (j == pinned) continue;
-      if (begin[j] == begin[j + 1]) idle.push_back(j);
-      else levels[j] = data.mean(begin[j], begin[j + 1]);
+      if (begin[j] == begin[j + 1])
+        idle.push_back(j);
+      else
+        levels[j] = data.mean(begin[j], begin[j + 1]);
     }
     const bool moved = !idle.empty() && move_idle(data, begin, idle, levels);
     if (!moved && begin == previous) break;
@@ -112,8 +114,8 @@ bool recut_pair(const SortedValues& data, std::size_t pinned, std::vector<double
   return true;
 }
 
-/// Takes one level from the two neighbours that need two least and gives it to the cluster that gains most by a second one.
-/// False, and nothing changed, when that would not lower the inertia. A level at `pinned` is left alone.
+/// Takes one level from the two neighbours that need two least and gives it to the cluster that gains most by a second
+/// one. False, and nothing changed, when that would not lower the inertia. A level at `pinned` is left alone.
 bool move_level(const SortedValues& data, std::size_t pinned, std::vector<double>& levels) {
   const std::vector<std::size_t> begin = assign(data, levels);
   Split split;
@@ -165,8 +167,9 @@ struct Distances {
   }
 };
 
-/// k levels one after another, each the best of 2 + ln k values drawn with probability proportional to weight times squared
-/// distance to the nearest level so far: the greedy form of Arthur and Vassilvitskii, section 5 of their technical report.
+/// k levels one after another, each the best of 2 + ln k values drawn with probability proportional to weight times
+/// squared distance to the nearest level so far: the greedy form of Arthur and Vassilvitskii, section 5 of their
+/// technical report.
 std::vector<double> draw_levels(const SortedValues& data, int k, Random& random) {
   const int trials = 2 + int(std::log(k));
   Distances distances{data, std::vector<double>(data.count(), INFINITY)};
@@ -199,16 +202,22 @@ std::vector<double> first_levels(const SortedValues& data, int k, KMeansInit ini
   for (int j = 0; j < k; ++j) {
     const double part = double(j) / (k - 1);
     switch (init) {
-      case KMeansInit::linear: levels.push_back(low + (high - low) * part); break;
-      case KMeansInit::density: levels.push_back(quantile(data, part)); break;
-      default: levels.push_back(quantile(data, (j + 0.5) / k)); break;
+      case KMeansInit::linear:
+        levels.push_back(low + (high - low) * part);
+        break;
+      case KMeansInit::density:
+        levels.push_back(quantile(data, part));
+        break;
+      default:
+        levels.push_back(quantile(data, (j + 0.5) / k));
+        break;
     }
   }
   return levels;
 }
 
-/// Lloyd's iteration, then levels moved to where they serve better and neighbours cut anew, until nothing helps. The level nearest to
-/// zero is moved there first where that is asked for.
+/// Lloyd's iteration, then levels moved to where they serve better and neighbours cut anew, until nothing helps. The
+/// level nearest to zero is moved there first where that is asked for.
 Codebook iterate(const SortedValues& data, std::vector<double> levels, bool pin_zero) {
   if (pin_zero)
     *std::min_element(levels.begin(), levels.end(), [](double a, double b) { return std::abs(a) < std::abs(b); }) = 0.0;
@@ -248,7 +257,8 @@ Codebook kmeans(const SortedValues& data, int k, const KMeansOptions& options) {
     Codebook optimum = kmeans_optimum(data, k);
     return options.pin_zero ? iterate(data, std::move(optimum.levels), true) : optimum;
   }
-  if (options.init != KMeansInit::kmeans_pp) return iterate(data, first_levels(data, k, options.init), options.pin_zero);
+  if (options.init != KMeansInit::kmeans_pp)
+    return iterate(data, first_levels(data, k, options.init), options.pin_zero);
   Codebook best;
   for (int run = 0; run < options.restarts; ++run) {
     Random random(options.seed, std::uint64_t(run));
@@ -260,8 +270,8 @@ Codebook kmeans(const SortedValues& data, int k, const KMeansOptions& options) {
 
 namespace {
 
-/// One row of the dynamic program: least[i] is the cost of the first i values in j + 1 clusters, split[i] the first value of
-/// the last cluster. Fills i in [low, high], whose splits lie in [from, to]: splits never fall as i rises.
+/// One row of the dynamic program: least[i] is the cost of the first i values in j + 1 clusters, split[i] the first
+/// value of the last cluster. Fills i in [low, high], whose splits lie in [from, to]: splits never fall as i rises.
 struct OptimumRow {
   const SortedValues& data;
   const std::vector<double>& before;

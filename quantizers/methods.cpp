@@ -14,8 +14,8 @@ void check_finite(const LayerProblem& layer) {
   for (std::int64_t row = 0; row < w.rows; ++row)
     for (std::int64_t column = 0; column < w.cols; ++column)
       if (!std::isfinite(w.row(row)[column]))
-        throw DataError(fmt::format("layer '{}': weight [{}, {}] is {}, only finite weights can be quantized", layer.node, row,
-                                    column, w.row(row)[column]));
+        throw DataError(fmt::format("layer '{}': weight [{}, {}] is {}, only finite weights can be quantized",
+                                    layer.node, row, column, w.row(row)[column]));
 }
 
 std::vector<float> dense_copy(const MatrixView<const float>& matrix) {

@@ -11,7 +11,8 @@ namespace qb {
 
 std::span<const QuantizerOption> common_options() {
   static constexpr std::array kOptions = {
-      QuantizerOption{"skip", "", "first|last|NAME[+NAME..]", "layers that stay float, by place, node or weight name", ""},
+      QuantizerOption{"skip", "", "first|last|NAME[+NAME..]", "layers that stay float, by place, node or weight name",
+                      ""},
   };
   return kOptions;
 }
@@ -20,8 +21,10 @@ std::span<const QuantizerOption> activation_options() {
   static constexpr std::array kOptions = {
       QuantizerOption{"mode", "dynamic", "dynamic|static",
                       "ranges of activations: of each row or sample when it comes, or fixed by calibration", "a<bits>"},
-      QuantizerOption{"act", "minmax", "minmax|average|percentile|mse|kl", "how calibration chooses a fixed range", "mode=static"},
-      QuantizerOption{"asym", "0", "0|1", "fixed ranges need not be centred on zero (a zero point is used)", "mode=static"},
+      QuantizerOption{"act", "minmax", "minmax|average|percentile|mse|kl", "how calibration chooses a fixed range",
+                      "mode=static"},
+      QuantizerOption{"asym", "0", "0|1", "fixed ranges need not be centred on zero (a zero point is used)",
+                      "mode=static"},
       QuantizerOption{"act_percentile", "99.99", "number 50..100", "part of the values inside the range, in percent",
                       "act=percentile"},
       QuantizerOption{"rate", "0.1", "number 0.0001..1", "weight of the newest batch of 32 samples", "act=average"},
@@ -39,7 +42,8 @@ std::vector<QuantizerOption> all_options(const QuantizerInfo& method) {
 namespace {
 
 [[noreturn]] void refuse_value(const QuantizerOption& option, std::string_view value, const std::string& hint = {}) {
-  throw InputError(fmt::format("option '{}' cannot be '{}', it accepts {}{}", option.key, value, option.accepted, hint));
+  throw InputError(
+      fmt::format("option '{}' cannot be '{}', it accepts {}{}", option.key, value, option.accepted, hint));
 }
 
 /// "first|last|NAME[+NAME..]": any names without the characters that separate them; sorted, each once.
@@ -101,20 +105,26 @@ std::string_view option_of(const QuantSpec& spec, std::string_view key) {
   return {};
 }
 
-double number_of(const QuantSpec& spec, std::string_view key) { return parse_double(option_of(spec, key)).value(); }
+double number_of(const QuantSpec& spec, std::string_view key) {
+  return parse_double(option_of(spec, key)).value();
+}
 
-std::int64_t integer_of(const QuantSpec& spec, std::string_view key) { return parse_int(option_of(spec, key)).value(); }
+std::int64_t integer_of(const QuantSpec& spec, std::string_view key) {
+  return parse_int(option_of(spec, key)).value();
+}
 
-bool flag_of(const QuantSpec& spec, std::string_view key) { return option_of(spec, key) == "1"; }
+bool flag_of(const QuantSpec& spec, std::string_view key) {
+  return option_of(spec, key) == "1";
+}
 
 QuantFormat weight_format(const QuantSpec& spec, CodeKind kind) {
   QuantFormat format;
   format.kind = kind;
   format.bits = spec.weight_bits;
   format.group = spec.group;
-  format.sharing = spec.group > 0                         ? Sharing::group
+  format.sharing = spec.group > 0                       ? Sharing::group
                    : option_of(spec, "per") == "tensor" ? Sharing::tensor
-                                                          : Sharing::channel;
+                                                        : Sharing::channel;
   return format;
 }
 

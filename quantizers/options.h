@@ -20,7 +20,8 @@ std::span<const QuantizerOption> activation_options();
 std::vector<QuantizerOption> all_options(const QuantizerInfo& method);
 
 /// The one spelling of `value` that is stored: numbers in their shortest form, names sorted and each once.
-/// Throws InputError, naming key, value and what is accepted; the message has no subject, callers put the spec before it.
+/// Throws InputError, naming key, value and what is accepted; the message has no subject, callers put the spec before
+/// it.
 std::string canonical_value(const QuantizerOption& option, std::string_view value);
 
 /// The value a spec gives, or the default. The key must be one of the method's.

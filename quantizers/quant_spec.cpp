@@ -40,7 +40,8 @@ std::string nearest_spec(std::string_view text) {
   spec.method = method->name;
   if (method->quantize == nullptr) return to_text(spec);
   const std::string_view bits = text.substr(std::min(text.size(), name.size()));
-  spec.weight_bits = int(std::clamp<std::int64_t>(number_after(bits, 'w').value_or(8), method->min_bits, method->max_bits));
+  spec.weight_bits =
+      int(std::clamp<std::int64_t>(number_after(bits, 'w').value_or(8), method->min_bits, method->max_bits));
   if (const auto group = number_after(bits, 'g'); group && method->groups)
     spec.group = std::clamp(*group, kMinGroup, kMaxGroup);
   if (const auto activation = number_after(bits, 'a'); activation && method->activations)
@@ -73,7 +74,8 @@ void parse_bits(std::string_view text, std::string_view bits, const QuantizerInf
     bits.remove_prefix(1 + digits);
     return value;
   };
-  if (!bits.starts_with('w')) refuse_spec(text, "the bits of the weights are missing, write METHOD:w<bits>[g<size>][a<bits>]");
+  if (!bits.starts_with('w'))
+    refuse_spec(text, "the bits of the weights are missing, write METHOD:w<bits>[g<size>][a<bits>]");
   const std::int64_t weight_bits = number('w');
   if (weight_bits < method.min_bits || weight_bits > method.max_bits)
     refuse_spec(text, fmt::format("weights can have {} to {} bits", method.min_bits, method.max_bits));
@@ -104,13 +106,16 @@ void parse_options(std::string_view text, std::string_view list, const Quantizer
   if (known.empty()) refuse_spec(text, fmt::format("'{}' has no options", method.name));
   for (const std::string_view part : split(list, ',')) {
     const std::size_t equals = part.find('=');
-    if (equals == std::string_view::npos) refuse_spec(text, fmt::format("'{}' is no option, write @key=value,key=value", shown(part)));
+    if (equals == std::string_view::npos)
+      refuse_spec(text, fmt::format("'{}' is no option, write @key=value,key=value", shown(part)));
     const std::string_view key = part.substr(0, equals);
-    const auto option = std::find_if(known.begin(), known.end(), [&](const QuantizerOption& o) { return o.key == key; });
+    const auto option =
+        std::find_if(known.begin(), known.end(), [&](const QuantizerOption& o) { return o.key == key; });
     if (option == known.end())
       throw InputError(fmt::format("quantizer '{}': '{}' has no option '{}'{}", shown(text), method.name, shown(key),
                                    suggestion(key, keys)));
-    if (spec.options.contains(key)) throw InputError(fmt::format("quantizer '{}': option '{}' stands twice", shown(text), key));
+    if (spec.options.contains(key))
+      throw InputError(fmt::format("quantizer '{}': option '{}' stands twice", shown(text), key));
     try {
       spec.options.emplace(key, canonical_value(*option, part.substr(equals + 1)));
     } catch (const InputError& error) {
@@ -136,7 +141,8 @@ void settle_options(std::string_view text, const QuantizerInfo& method, QuantSpe
   }
   for (const QuantizerOption& option : known)
     if (spec.options.contains(option.key) && !need_is_met(spec, option.needs))
-      throw InputError(fmt::format("quantizer '{}': option '{}' means nothing without {}", shown(text), option.key, option.needs));
+      throw InputError(
+          fmt::format("quantizer '{}': option '{}' means nothing without {}", shown(text), option.key, option.needs));
   if (spec.group > 0 && spec.options.contains("per"))
     throw InputError(fmt::format("quantizer '{}': per={} and g{} contradict each other, give one of them", shown(text),
                                  spec.options.find("per")->second, spec.group));
@@ -146,7 +152,8 @@ void settle_options(std::string_view text, const QuantizerInfo& method, QuantSpe
 
 QuantSpec parse_quant_spec(std::string_view text) {
   if (text.size() > kMaxSpecBytes)
-    throw InputError(fmt::format("quantizer '{}' is {} bytes long, at most {} are accepted", shown(text), text.size(), kMaxSpecBytes));
+    throw InputError(fmt::format("quantizer '{}' is {} bytes long, at most {} are accepted", shown(text), text.size(),
+                                 kMaxSpecBytes));
   const std::size_t at = text.find('@');
   const std::string_view head = text.substr(0, at);
   const std::size_t colon = head.find(':');

@@ -16,7 +16,8 @@ namespace {
 
 /// Why each layer stays float; empty for those that are quantized. Throws InputError for a name that no layer has, and
 /// when nothing is left to quantize.
-std::vector<std::string> skipped_layers(const Model& model, std::span<const MatrixWeight> layers, const QuantSpec& spec) {
+std::vector<std::string> skipped_layers(const Model& model, std::span<const MatrixWeight> layers,
+                                        const QuantSpec& spec) {
   std::vector<std::string> reasons(layers.size());
   const std::string_view list = option_of(spec, "skip");
   if (list.empty()) return reasons;
@@ -34,12 +35,12 @@ std::vector<std::string> skipped_layers(const Model& model, std::span<const Matr
       found = found || named;
     }
     if (!found)
-      throw InputError(fmt::format("quantizer '{}': model '{}' has no layer '{}' to skip{}", to_text(spec), model.name, name,
-                                   suggestion(name, known)));
+      throw InputError(fmt::format("quantizer '{}': model '{}' has no layer '{}' to skip{}", to_text(spec), model.name,
+                                   name, suggestion(name, known)));
   }
   if (std::none_of(reasons.begin(), reasons.end(), [](const std::string& reason) { return reason.empty(); }))
-    throw InputError(fmt::format("quantizer '{}': skips every layer of model '{}'; that is what 'float' is for", to_text(spec),
-                                 model.name));
+    throw InputError(fmt::format("quantizer '{}': skips every layer of model '{}'; that is what 'float' is for",
+                                 to_text(spec), model.name));
   return reasons;
 }
 
@@ -113,6 +114,12 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
 
 }  // namespace
 
+bool needs_calibration(const QuantSpec& spec) {
+  const QuantizerInfo* method = find_quantizer(spec.method);
+  QB_EXPECTS(method != nullptr);
+  return method->calibration || (spec.activation_bits != 32 && option_of(spec, "mode") == "static");
+}
+
 QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
                               const std::function<void(std::string_view)>& progress) {
   const QuantizerInfo* method = find_quantizer(spec.method);
@@ -124,8 +131,8 @@ QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const T
     return out;
   }
   if (layers.empty())
-    throw InputError(fmt::format("quantizer '{}': model '{}' has no Conv, Gemm or MatMul with constant weights", to_text(spec),
-                                 model.name));
+    throw InputError(fmt::format("quantizer '{}': model '{}' has no Conv, Gemm or MatMul with constant weights",
+                                 to_text(spec), model.name));
   const std::vector<std::string> skipped = skipped_layers(model, layers, spec);
   for (std::size_t i = 0; i < layers.size(); ++i) out.layers.push_back(float_report(model, layers[i], skipped[i]));
   if (progress) progress(fmt::format("quantizing {} layers", layers.size()));

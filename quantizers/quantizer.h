@@ -42,6 +42,9 @@ std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
 std::vector<std::string> quantizer_names();
 
+/// Whether quantize_model() reads its calibration samples: for fixed activation ranges, or because the method learns from them.
+bool needs_calibration(const QuantSpec& spec);
+
 /// What became of one matrix.
 struct LayerReport {
   MatrixWeight where;
@@ -50,7 +53,7 @@ struct LayerReport {
   double bits_per_weight = 32;
   double weight_sqnr_db = 0;      ///< float weights against decoded weights; +inf when equal
   double code_entropy_bits = 0;   ///< of the code histogram; 0 when skipped
-  std::string skipped;            ///< why it stayed float; empty when quantized
+  std::string skipped;            ///< why it stayed float; empty when quantized, and for the method `float`
 };
 
 struct QuantizedModel {

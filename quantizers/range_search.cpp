@@ -60,7 +60,9 @@ Range range_of(std::span<const float> values) {
 /// Shrinks both ends of the range together, then each alone.
 template <class Cost>
 Range best_range(Range range, const Cost& cost) {
-  const double both = best_fraction([&](double fraction) { return cost(Range{range.low * fraction, range.high * fraction}); });
+  const double both = best_fraction([&](double fraction) {
+    return cost(Range{range.low * fraction, range.high * fraction});
+  });
   range = {range.low * both, range.high * both};
   range.low *= best_fraction([&](double fraction) { return cost(Range{range.low * fraction, range.high}); });
   range.high *= best_fraction([&](double fraction) { return cost(Range{range.low, range.high * fraction}); });
@@ -92,15 +94,19 @@ double percentile_clip(const Histogram& magnitudes, double percent, double peak)
 double mse_clip(std::span<const float> values, int bits, double norm) {
   const Range range = range_of(values);
   const double peak = std::max(-range.low, range.high);
-  return peak * best_fraction([&](double fraction) { return total_error(values, symmetric_grid(peak * fraction, bits), norm); });
+  return peak * best_fraction(
+                    [&](double fraction) { return total_error(values, symmetric_grid(peak * fraction, bits), norm); });
 }
 
 Range mse_range(std::span<const float> values, int bits, double norm) {
-  return best_range(range_of(values), [&](Range range) { return total_error(values, asymmetric_grid(range, bits), norm); });
+  return best_range(range_of(values),
+                    [&](Range range) { return total_error(values, asymmetric_grid(range, bits), norm); });
 }
 
 double mse_clip(const Histogram& magnitudes, double peak, int bits) {
-  return peak * best_fraction([&](double fraction) { return total_error(magnitudes, 1.0, symmetric_grid(peak * fraction, bits)); });
+  return peak * best_fraction([&](double fraction) {
+           return total_error(magnitudes, 1.0, symmetric_grid(peak * fraction, bits));
+         });
 }
 
 Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits) {
@@ -112,9 +118,11 @@ Range mse_range(const Histogram& negative, const Histogram& positive, Range rang
 
 namespace {
 
-/// KL divergence between counts[0, used) with everything beyond added to the last bin, and their means over `levels` groups.
+/// KL divergence between counts[0, used) with everything beyond added to the last bin, and their means over `levels`
+/// groups.
 ///
-/// Each group's mass is shared by its non-empty bins. ln(P/Q) needs both forms normalised: `mass` is the sum of all counts.
+/// Each group's mass is shared by its non-empty bins. ln(P/Q) needs both forms normalised: `mass` is the sum of all
+/// counts.
 double clipped_divergence(std::span<const double> counts, std::size_t used, int levels, double mass) {
   const double kept = std::accumulate(counts.begin(), counts.begin() + std::ptrdiff_t(used), 0.0);
   if (kept <= 0) return INFINITY;

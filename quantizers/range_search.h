@@ -17,8 +17,9 @@ struct Histogram {
 /// The p-th percentile of values in rising order, linear between neighbours. 0 <= percent <= 100; values not empty.
 double percentile(std::span<const float> sorted, double percent);
 
-/// The left edge of the first bin below whose right edge lie more than `percent` of all values; `peak` when there is none.
-/// Low by less than one bin. Percentages are decimal fractions, so that a rank within 1e-9 of its target counts as met.
+/// The left edge of the first bin below whose right edge lie more than `percent` of all values; `peak` when there is
+/// none. Low by less than one bin. Percentages are decimal fractions, so that a rank within 1e-9 of its target counts
+/// as met.
 double percentile_clip(const Histogram& magnitudes, double percent, double peak);
 
 /// The clip absmax * i / 100, i = 1..100, of the symmetric grid whose sum of |error|^norm is least; the lowest on ties.

@@ -34,21 +34,58 @@ constexpr std::array kEntropyOptions = {
 
 std::span<const QuantizerInfo> quantizers() {
   static constexpr std::array kTable = {
-      QuantizerInfo{"float", "weights and activations as they are, 32 bits", "", 32, 32, false, false, false, {}, nullptr, "f32"},
-      QuantizerInfo{"rtn", "round to nearest on a uniform grid", "Jacob et al. 2018, arXiv:1712.05877", 2, 8, true, true, false,
-                    kRtnOptions, quantize_rtn, "q<bits>c, q<bits>t, q<bits>g<size>; z appended with grid=asym"},
-      QuantizerInfo{"kmeans", "a table of shared values that minimises the squared error", "Han et al. 2016, arXiv:1510.00149",
-                    2, 8, false, true, false, kKMeansOptions, quantize_kmeans, "t<bits>t, t<bits>c"},
-      QuantizerInfo{"entropy", "a table in which every code is used equally often: codes of maximal entropy",
-                    "Messerschmitt 1971, Quantizing for maximum output entropy, IEEE Trans. Inform. Theory 17(5)", 2, 8, false, true, false, kEntropyOptions, quantize_entropy,
-                    "t<bits>t, t<bits>c"},
+      QuantizerInfo{.name = "float",
+                    .summary = "weights and activations as they are, 32 bits",
+                    .paper = "",
+                    .min_bits = 32,
+                    .max_bits = 32,
+                    .groups = false,
+                    .activations = false,
+                    .calibration = false,
+                    .options = {},
+                    .quantize = nullptr,
+                    .formats = "f32"},
+      QuantizerInfo{.name = "rtn",
+                    .summary = "round to nearest on a uniform grid",
+                    .paper = "Jacob et al. 2018, arXiv:1712.05877",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .activations = true,
+                    .calibration = false,
+                    .options = kRtnOptions,
+                    .quantize = quantize_rtn,
+                    .formats = "q<bits>c, q<bits>t, q<bits>g<size>; z appended with grid=asym"},
+      QuantizerInfo{.name = "kmeans",
+                    .summary = "a table of shared values that minimises the squared error",
+                    .paper = "Han et al. 2016, arXiv:1510.00149",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = false,
+                    .activations = true,
+                    .calibration = false,
+                    .options = kKMeansOptions,
+                    .quantize = quantize_kmeans,
+                    .formats = "t<bits>t, t<bits>c"},
+      QuantizerInfo{.name = "entropy",
+                    .summary = "a table in which every code is used equally often: codes of maximal entropy",
+                    .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = false,
+                    .activations = true,
+                    .calibration = false,
+                    .options = kEntropyOptions,
+                    .quantize = quantize_entropy,
+                    .formats = "t<bits>t, t<bits>c"},
   };
   return kTable;
 }
 
 const QuantizerInfo* find_quantizer(std::string_view name) {
   const auto table = quantizers();
-  const auto found = std::find_if(table.begin(), table.end(), [&](const QuantizerInfo& row) { return row.name == name; });
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const QuantizerInfo& row) { return row.name == name; });
   return found == table.end() ? nullptr : &*found;
 }
 

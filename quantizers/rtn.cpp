@@ -25,7 +25,9 @@ RtnPlan plan_of(const QuantSpec& spec) {
   RtnPlan plan;
   plan.bits = spec.weight_bits;
   plan.symmetric = option_of(spec, "grid") == "sym";
-  plan.choice = range == "mse" ? RangeChoice::mse : range == "percentile" ? RangeChoice::percentile : RangeChoice::minmax;
+  plan.choice = range == "mse"          ? RangeChoice::mse
+                : range == "percentile" ? RangeChoice::percentile
+                                        : RangeChoice::minmax;
   plan.percent = number_of(spec, "percentile");
   plan.norm = number_of(spec, "norm");
   return plan;

@@ -30,8 +30,8 @@ ActivationStatistics seen(const std::vector<float>& values) {
 }
 
 bool equal(const ValueStatistics& a, const ValueStatistics& b) {
-  return a.count == b.count && a.zeros == b.zeros && a.not_finite == b.not_finite && a.low == b.low && a.high == b.high &&
-         a.exponent == b.exponent && a.negative == b.negative && a.positive == b.positive;
+  return a.count == b.count && a.zeros == b.zeros && a.not_finite == b.not_finite && a.low == b.low &&
+         a.high == b.high && a.exponent == b.exponent && a.negative == b.negative && a.positive == b.positive;
 }
 
 double mean_squared_error(const std::vector<float>& values, const ActivationQuant& quant, bool symmetric) {
@@ -52,7 +52,8 @@ QuantSpec static_spec(const std::string& act, int bits, bool asym) {
 
 TEST_CASE("shards of a stream merge exactly, in any order, however their sizes differ") {
   std::vector<std::vector<float>> shards;
-  for (const double size : {1e-3, 5.0, 0.2, 1e4, 1e-30, 1.0}) shards.push_back(activations(500, size, size > 0.5, shards.size() + 1));
+  for (const double size : {1e-3, 5.0, 0.2, 1e4, 1e-30, 1.0})
+    shards.push_back(activations(500, size, size > 0.5, shards.size() + 1));
   shards.push_back({});
   shards.push_back({0.0f, 0.0f});
   shards.push_back({FLT_MAX, -FLT_TRUE_MIN, NAN, INFINITY});
@@ -128,8 +129,10 @@ TEST_CASE("every chooser gives a grid within what was seen, for one-sided and tw
 
 TEST_CASE("a zero point halves the step after ReLU") {
   const std::vector<float> values = activations(20000, 2.0, true, 3);
-  const double symmetric = mean_squared_error(values, choose_activation(seen(values), static_spec("minmax", 8, false)), true);
-  const double asymmetric = mean_squared_error(values, choose_activation(seen(values), static_spec("minmax", 8, true)), false);
+  const double symmetric =
+      mean_squared_error(values, choose_activation(seen(values), static_spec("minmax", 8, false)), true);
+  const double asymmetric =
+      mean_squared_error(values, choose_activation(seen(values), static_spec("minmax", 8, true)), false);
   // Steps of absmax/127 and absmax/255: a ratio of about 4 in squared error, less what sits on the ends.
   CHECK(symmetric / asymmetric > 3.5);
   CHECK(symmetric / asymmetric < 4.5);
@@ -141,12 +144,14 @@ TEST_CASE("the MSE range is best or nearly so, at every width") {
     for (std::size_t i = 0; i < values.size(); i += 1000) values[i] = float(20 + i % 7);  // outliers
     for (int bits = 2; bits <= 8; ++bits) {
       for (const bool asym : {false, true}) {
-        const double mse = mean_squared_error(values, choose_activation(seen(values), static_spec("mse", bits, asym)), !asym);
+        const double mse =
+            mean_squared_error(values, choose_activation(seen(values), static_spec("mse", bits, asym)), !asym);
         for (const std::string act : kActs) {
           INFO(act, " bits=", bits, " asym=", asym, " relu=", relu);
           // Bins of 1/2048 of the peak and clips of whole percents: the best clip lies between two candidates, which at
           // narrow widths, where the error is flat, costs a percent and at 8 bits, where it is steep, at most a few.
-          CHECK(mse <= 1.05 * mean_squared_error(values, choose_activation(seen(values), static_spec(act, bits, asym)), !asym));
+          CHECK(mse <= 1.05 * mean_squared_error(values, choose_activation(seen(values), static_spec(act, bits, asym)),
+                                                 !asym));
         }
       }
     }
@@ -155,11 +160,12 @@ TEST_CASE("the MSE range is best or nearly so, at every width") {
 
 TEST_CASE("percentiles leave half of the rest beyond each end") {
   std::vector<float> values;
-  for (int i = 1; i <= 10000; ++i) values.push_back(float(i) * 0.01f);       // up to 100
-  for (int i = 1; i <= 10000; ++i) values.push_back(float(i) * -0.005f);     // down to -50
+  for (int i = 1; i <= 10000; ++i) values.push_back(float(i) * 0.01f);    // up to 100
+  for (int i = 1; i <= 10000; ++i) values.push_back(float(i) * -0.005f);  // down to -50
   const QuantSpec spec = parse_quant_spec("rtn:w8a8@mode=static,act=percentile,act_percentile=90,asym=1");
   const ActivationQuant quant = choose_activation(seen(values), spec);
-  // 5 percent of 20000 values beyond each end: 90 and -45, to within one bin of 100/3200 and one half step of the zero point.
+  // 5 percent of 20000 values beyond each end: 90 and -45, to within one bin of 100/3200 and one half step of the zero
+  // point.
   CHECK(double(quant.scale) * 255 == doctest::Approx(135).epsilon(0.001));
   CHECK(-45 / double(quant.scale) == doctest::Approx(-128 - quant.zero).epsilon(0.01));
 }

@@ -85,14 +85,16 @@ TEST_CASE("the optimum agrees with the golden dynamic program, and iteration nev
       CHECK(found <= 1.1 * least + rounding);
     }
     // An empty cluster is moved here, which the golden iteration does not do: never worse than it.
-    CHECK(kmeans(data, k, {KMeansInit::linear}).inertia <= c["lloyd_linear_init_inertia"].get<double>() * (1 + 1e-9) + rounding);
+    CHECK(kmeans(data, k, {KMeansInit::linear}).inertia <=
+          c["lloyd_linear_init_inertia"].get<double>() * (1 + 1e-9) + rounding);
     CHECK(kmeans(data, k, {KMeansInit::kmeans_pp, false, 8, 1}).inertia <= 1.05 * least + rounding);
   }
 }
 
 TEST_CASE("Lloyd-Max levels of a Gaussian sample approach the published ones") {
   // 2 bits: levels +-0.4528 and +-1.5104, MSE 0.11748 (Max 1960). 200,000 samples: the mean of an outer
-  // cell (a sixth of the mass, deviation 0.45) has a deviation of 0.0025, more through its boundary; four of them is 0.01.
+  // cell (a sixth of the mass, deviation 0.45) has a deviation of 0.0025, more through its boundary; four of them is
+  // 0.01.
   const SortedValues data = sort_values(gaussian(200000, 7));
   const Codebook book = kmeans(data, 4, {});
   constexpr std::array kLevels = {-1.5104, -0.4528, 0.4528, 1.5104};
@@ -108,7 +110,8 @@ TEST_CASE("every codebook is the same again, and rising") {
     CHECK(std::is_sorted(once.levels.begin(), once.levels.end()));
     CHECK(once.levels.size() == 16);
   }
-  CHECK(kmeans(data, 16, {KMeansInit::kmeans_pp, false, 1, 1}).levels != kmeans(data, 16, {KMeansInit::kmeans_pp, false, 1, 2}).levels);
+  CHECK(kmeans(data, 16, {KMeansInit::kmeans_pp, false, 1, 1}).levels !=
+        kmeans(data, 16, {KMeansInit::kmeans_pp, false, 1, 2}).levels);
 }
 
 TEST_CASE("no level stays without values when there are enough distinct ones") {
@@ -147,7 +150,8 @@ TEST_CASE("equal-mass levels agree with the golden ones") {
     const int k = c["k"];
     INFO(c["data"].get<std::string>(), " k=", k);
     const SortedValues data = sort_values(floats_of(c["x_sorted_f32_hex"]));
-    for (const auto& [level, key] : {std::pair(SliceLevel::mean, "levels_mean"), std::pair(SliceLevel::median, "levels_median")}) {
+    for (const auto& [level, key] :
+         {std::pair(SliceLevel::mean, "levels_mean"), std::pair(SliceLevel::median, "levels_median")}) {
       const EqualMass slices = equal_mass(data, k, level);
       REQUIRE(slices.levels.size() == std::size_t(k));
       for (std::size_t j = 0; j < slices.levels.size(); ++j)

@@ -43,10 +43,21 @@ Matrix trained_like(std::int64_t n, std::int64_t k, std::uint64_t seed) {
 
 std::vector<std::string> all_methods(int bits) {
   const std::string w = ":w" + std::to_string(bits);
-  return {"rtn" + w, "rtn" + w + "@per=tensor", "rtn" + w + "g16", "rtn" + w + "@grid=asym", "rtn" + w + "@grid=asym,per=tensor", "rtn" + w + "g32@grid=asym,range=mse",
-          "rtn" + w + "@range=mse", "rtn" + w + "@range=percentile", "rtn" + w + "@grid=asym,range=percentile,percentile=95",
-          "kmeans" + w, "kmeans" + w + "@per=channel", "kmeans" + w + "@init=dp", "kmeans" + w + "@init=kmeans++,pin_zero=1",
-          "entropy" + w, "entropy" + w + "@level=median,per=channel"};
+  return {"rtn" + w,
+          "rtn" + w + "@per=tensor",
+          "rtn" + w + "g16",
+          "rtn" + w + "@grid=asym",
+          "rtn" + w + "@grid=asym,per=tensor",
+          "rtn" + w + "g32@grid=asym,range=mse",
+          "rtn" + w + "@range=mse",
+          "rtn" + w + "@range=percentile",
+          "rtn" + w + "@grid=asym,range=percentile,percentile=95",
+          "kmeans" + w,
+          "kmeans" + w + "@per=channel",
+          "kmeans" + w + "@init=dp",
+          "kmeans" + w + "@init=kmeans++,pin_zero=1",
+          "entropy" + w,
+          "entropy" + w + "@level=median,per=channel"};
 }
 
 }  // namespace
@@ -57,7 +68,8 @@ TEST_CASE("asymmetric rounding decodes to the golden values bit for bit, and its
   const Matrix m{file["rows"], file["cols"], floats_of(file["W_f32_hex"])};
   const auto error = [&](const std::vector<float>& decoded) {
     double sum = 0;
-    for (std::size_t i = 0; i < decoded.size(); ++i) sum += std::pow(std::abs(double(m.values[i]) - double(decoded[i])), 2.4);
+    for (std::size_t i = 0; i < decoded.size(); ++i)
+      sum += std::pow(std::abs(double(m.values[i]) - double(decoded[i])), 2.4);
     return sum;
   };
   int compared = 0;
@@ -105,7 +117,8 @@ TEST_CASE("what shares a scale is a tensor, a row, or a group whose last one may
 TEST_CASE("every method at every width survives rows that are zero, constant, tiny, huge or alone") {
   Matrix m{7, 40, std::vector<float>(280, 0.0f)};
   constexpr std::array kConstants = {0.0f, 0.5f, -0.5f, FLT_TRUE_MIN, FLT_MAX, -FLT_MAX};
-  for (std::size_t row = 0; row < kConstants.size(); ++row) std::fill_n(m.values.begin() + std::ptrdiff_t(40 * row), 40, kConstants[row]);
+  for (std::size_t row = 0; row < kConstants.size(); ++row)
+    std::fill_n(m.values.begin() + std::ptrdiff_t(40 * row), 40, kConstants[row]);
   m.values[6 * 40 + 3] = -2.0f;
   const Matrix one{1, 1, {0.25f}};
   for (int bits = 2; bits <= 8; ++bits) {
@@ -192,7 +205,8 @@ TEST_CASE("a pinned zero decodes zeros exactly") {
 TEST_CASE("the same weights give the same digest, other options another") {
   const Matrix m = trained_like(16, 64, 6);
   for (const std::string& text : all_methods(4)) CHECK(quantized(m, text).digest == quantized(m, text).digest);
-  CHECK(quantized(m, "kmeans:w4@init=kmeans++,restarts=1,seed=2").digest != quantized(m, "kmeans:w4@init=kmeans++,restarts=1").digest);
+  CHECK(quantized(m, "kmeans:w4@init=kmeans++,restarts=1,seed=2").digest !=
+        quantized(m, "kmeans:w4@init=kmeans++,restarts=1").digest);
   CHECK(quantized(m, "rtn:w4").digest != quantized(m, "rtn:w4@grid=asym").digest);
 }
 

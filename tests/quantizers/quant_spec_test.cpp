@@ -21,7 +21,9 @@ std::string refusal(const std::string& text) {
   return "";
 }
 
-bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool holds(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -106,9 +108,11 @@ TEST_CASE("a refusal is one sentence with the fault and the nearest valid spec")
 }
 
 TEST_CASE("random texts are refused or read, and what is read prints to itself") {
-  const std::vector<std::string> pieces = {"rtn", "kmeans", "entropy", "float", ":", "w", "a", "g", "8", "4", "2", "32", "0", "@",
-                                           ",", "=", "per", "tensor", "channel", "grid", "asym", "mode", "static", "act", "kl",
-                                           "skip", "first", "+", "range", "mse", "norm", "1.5", "1e300", "-1", "\xc3", " ", "\n"};
+  const std::vector<std::string> pieces = {"rtn",   "kmeans", "entropy", "float", ":",     "w",    "a",      "g",
+                                           "8",     "4",      "2",       "32",    "0",     "@",    ",",      "=",
+                                           "per",   "tensor", "channel", "grid",  "asym",  "mode", "static", "act",
+                                           "kl",    "skip",   "first",   "+",     "range", "mse",  "norm",   "1.5",
+                                           "1e300", "-1",     "\xc3",    " ",     "\n"};
   Random random(1);
   int read = 0;
   for (int round = 0; round < 200000; ++round) {
@@ -121,7 +125,8 @@ TEST_CASE("random texts are refused or read, and what is read prints to itself")
       const QuantSpec spec = parse_quant_spec(text);
       ++read;
       const std::string canonical = to_text(spec);
-      if (parse_quant_spec(canonical) != spec || to_text(parse_quant_spec(canonical)) != canonical) FAIL("not canonical: ", text);
+      if (parse_quant_spec(canonical) != spec || to_text(parse_quant_spec(canonical)) != canonical)
+        FAIL("not canonical: ", text);
     } catch (const InputError& error) {
       const std::string message = error.what();
       if (message.empty() || holds(message, "\n")) FAIL("not one line: ", message);

@@ -18,7 +18,8 @@ Tensor random_tensor(Shape shape, double size, std::uint64_t seed) {
   return tensor;
 }
 
-/// x [-1, 24] -> Gemm "hidden" [32, 24] -> Relu -> MatMul "square" [32, 32] -> Relu -> MatMul "again" with the same weight
+/// x [-1, 24] -> Gemm "hidden" [32, 24] -> Relu -> MatMul "square" [32, 32] -> Relu -> MatMul "again" with the same
+/// weight
 /// -> Gemm "scores" [5, 32].
 Model small_model() {
   Model model;
@@ -59,7 +60,8 @@ std::vector<float> outputs(const Model& model, const Tensor& inputs) {
 }
 
 const Node& node_named(const Model& model, std::string_view name) {
-  return *std::find_if(model.graph.nodes.begin(), model.graph.nodes.end(), [&](const Node& node) { return node.name == name; });
+  return *std::find_if(model.graph.nodes.begin(), model.graph.nodes.end(),
+                       [&](const Node& node) { return node.name == name; });
 }
 
 }  // namespace
@@ -114,10 +116,11 @@ TEST_CASE("more bits come nearer to the float model, through the kernels") {
   for (const std::string method : {"rtn", "kmeans", "entropy"}) {
     double last = -10;
     for (const int bits : {2, 4, 6, 8}) {
-      const double sqnr = sqnr_db(wanted, outputs(quantized(model, method + ":w" + std::to_string(bits)).model, inputs));
+      const double sqnr =
+          sqnr_db(wanted, outputs(quantized(model, method + ":w" + std::to_string(bits)).model, inputs));
       INFO(method, " bits=", bits, " sqnr=", sqnr);
-      // Two bits are 12 dB on uniform grids. Equal mass puts its levels where the weights are, not where the error is: at two
-      // to four bits its tails stay as coarse as they were, and 3.7 dB were measured.
+      // Two bits are 12 dB on uniform grids. Equal mass puts its levels where the weights are, not where the error is:
+      // at two to four bits its tails stay as coarse as they were, and 3.7 dB were measured.
       CHECK(sqnr > last + 3);
       last = sqnr;
     }
@@ -184,16 +187,20 @@ TEST_CASE("calibration refuses nothing to look at and values that are not finite
   }
   CHECK_THROWS_AS(quantized(model, "rtn:w8a8@mode=static", random_tensor({4, 23}, 1, 6)), DataError);
   CHECK_NOTHROW(quantized(model, "rtn:w8a8"));
+  for (const char* spec : {"float", "kmeans:w4", "rtn:w8a8"}) CHECK_FALSE(needs_calibration(parse_quant_spec(spec)));
+  CHECK(needs_calibration(parse_quant_spec("rtn:w8a8@mode=static")));
 }
 
 TEST_CASE("results do not depend on the number of threads, and errors neither") {
   const Model model = small_model();
   const Tensor samples = random_tensor({40, 24}, 1, 6);
-  for (const std::string spec : {"rtn:w4a8@mode=static,act=mse", "kmeans:w4@init=kmeans++", "entropy:w3", "rtn:w3g16@grid=asym,range=mse"}) {
+  for (const std::string spec :
+       {"rtn:w4a8@mode=static,act=mse", "kmeans:w4@init=kmeans++", "entropy:w3", "rtn:w3g16@grid=asym,range=mse"}) {
     INFO(spec);
     const QuantizedModel one = quantized(model, spec, samples, 1), two = quantized(model, spec, samples, 2);
     for (const char* name : {"w1", "w2", "w3"})
-      CHECK(std::get<PackedMatrix>(one.model.weights.at(name)).digest == std::get<PackedMatrix>(two.model.weights.at(name)).digest);
+      CHECK(std::get<PackedMatrix>(one.model.weights.at(name)).digest ==
+            std::get<PackedMatrix>(two.model.weights.at(name)).digest);
     for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
       CHECK(one.model.graph.nodes[i].activation == two.model.graph.nodes[i].activation);
   }

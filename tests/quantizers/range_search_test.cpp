@@ -40,7 +40,8 @@ TEST_CASE("percentiles, the MSE grid and the KL clip agree with the golden calib
     for (const auto& [percent, wanted] : c["percentile_histogram_edge"].items()) {
       INFO(percent);
       // The golden edges are float32: half a unit in the last place is 6e-8 of them.
-      CHECK(percentile_clip(histogram, std::stod(percent), peak) == doctest::Approx(wanted.get<double>()).epsilon(1e-7));
+      CHECK(percentile_clip(histogram, std::stod(percent), peak) ==
+            doctest::Approx(wanted.get<double>()).epsilon(1e-7));
     }
     for (const auto& [bits, wanted] : c["mse_search"].items()) {
       INFO(bits, " bits");
@@ -50,10 +51,12 @@ TEST_CASE("percentiles, the MSE grid and the KL clip agree with the golden calib
       const double error = mean_squared_error(values, symmetric_grid(clip, std::stoi(bits)));
       CHECK(error == doctest::Approx(wanted["mse"].get<double>()).epsilon(1e-4));
       // Bin centres are off by at most half of 1/2048 of the peak: enough to move the choice, not to make it bad.
-      const double coarse = mean_squared_error(values, symmetric_grid(mse_clip(histogram, peak, std::stoi(bits)), std::stoi(bits)));
+      const double coarse =
+          mean_squared_error(values, symmetric_grid(mse_clip(histogram, peak, std::stoi(bits)), std::stoi(bits)));
       CHECK(coarse <= 1.05 * error);
     }
-    CHECK(kl_clip(histogram, 128, peak) == doctest::Approx(c["kl_clean_recommended"]["threshold"].get<double>()).epsilon(1e-12));
+    CHECK(kl_clip(histogram, 128, peak) ==
+          doctest::Approx(c["kl_clean_recommended"]["threshold"].get<double>()).epsilon(1e-12));
   }
 }
 
@@ -79,7 +82,8 @@ TEST_CASE("the asymmetric grid holds zero exactly, whatever the range") {
     REQUIRE(grid.zero <= grid.high);
     REQUIRE(value_of(grid, code_of(grid, 0.0f)) == 0.0f);
     // Rounding of the zero point moves the ends by at most half a step, values by another half.
-    const auto x = float(random.uniform(std::min({range.low, range.high, 0.0}), std::max({range.low, range.high, 0.0})));
+    const auto x =
+        float(random.uniform(std::min({range.low, range.high, 0.0}), std::max({range.low, range.high, 0.0})));
     REQUIRE(std::abs(value_of(grid, code_of(grid, x)) - x) <= 1.0001f * grid.scale);
   }
   const Grid relu = asymmetric_grid({0.0, 25.5}, 8);
@@ -90,8 +94,8 @@ TEST_CASE("the asymmetric grid holds zero exactly, whatever the range") {
 TEST_CASE("empty, tiny and huge ranges give grids that can be divided by") {
   for (int bits = 2; bits <= 8; ++bits) {
     for (const double peak : {0.0, double(FLT_TRUE_MIN), double(FLT_MIN), 1e-40, double(FLT_MAX)}) {
-      for (const Grid& grid : {symmetric_grid(peak, bits), asymmetric_grid({-peak, peak}, bits), asymmetric_grid({0, peak}, bits),
-                               asymmetric_grid({-peak, 0}, bits)}) {
+      for (const Grid& grid : {symmetric_grid(peak, bits), asymmetric_grid({-peak, peak}, bits),
+                               asymmetric_grid({0, peak}, bits), asymmetric_grid({-peak, 0}, bits)}) {
         INFO(bits, " bits, peak ", peak);
         CHECK(grid.scale >= FLT_MIN);
         CHECK(std::isfinite(grid.scale));

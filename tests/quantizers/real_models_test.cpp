@@ -1,4 +1,5 @@
-// Trained models, real data: accuracy of quantized weights against figures computed independently (../shared/data/README.md).
+// Trained models, real data: accuracy of quantized weights against figures computed independently
+// (../shared/data/README.md).
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -59,7 +60,8 @@ int hits(const Trained& task, const std::string& spec) {
 
 double weight_error(const Trained& task, const std::string& spec) {
   double sum = 0;
-  for (const LayerReport& layer : quantize_model(task.model, parse_quant_spec(spec), task.calibration.inputs, 1).layers) {
+  for (const LayerReport& layer :
+       quantize_model(task.model, parse_quant_spec(spec), task.calibration.inputs, 1).layers) {
     double power = 0;
     for (const float value : matrix_values(task.model, layer.where)) power += double(value) * double(value);
     sum += power * std::pow(10.0, -layer.weight_sqnr_db / 10);
@@ -84,9 +86,10 @@ void check_rows(const Trained& task, std::initializer_list<Row> rows) {
 
 TEST_CASE("rounded weights of the small MNIST network lose what they should") {
   if (shared_path("data").empty()) return;
-  // The same codes everywhere; only the order of float sums differs, which can flip a sample whose two best scores are equal
-  // to seven digits: 1 of 10,000 for float, 2 where the loss is larger and near-ties are more frequent.
-  check_rows(load(kCntk, 0), {{"float", 9890, 1}, {"rtn:w8", 9891, 2}, {"rtn:w4", 9879, 2}, {"rtn:w3", 9806, 2}, {"rtn:w2", 2421, 2}});
+  // The same codes everywhere; only the order of float sums differs, which can flip a sample whose two best scores are
+  // equal to seven digits: 1 of 10,000 for float, 2 where the loss is larger and near-ties are more frequent.
+  check_rows(load(kCntk, 0),
+             {{"float", 9890, 1}, {"rtn:w8", 9891, 2}, {"rtn:w4", 9879, 2}, {"rtn:w3", 9806, 2}, {"rtn:w2", 2421, 2}});
 }
 
 TEST_CASE("rounded weights of the larger MNIST network lose what they should") {
@@ -96,18 +99,21 @@ TEST_CASE("rounded weights of the larger MNIST network lose what they should") {
 
 TEST_CASE("rounded weights of the keyword spotter lose what they should, depthwise layers included") {
   if (shared_path("data").empty()) return;
-  check_rows(load(kKws, 0), {{"float", 901, 3}, {"rtn:w8", 907, 3}, {"rtn:w4", 821, 3}, {"rtn:w3", 578, 3}, {"rtn:w2", 89, 3}});
+  check_rows(load(kKws, 0),
+             {{"float", 901, 3}, {"rtn:w8", 907, 3}, {"rtn:w4", 821, 3}, {"rtn:w3", 578, 3}, {"rtn:w2", 89, 3}});
 }
 
 TEST_CASE("int8 activations cost next to nothing, however their range is chosen") {
   if (shared_path("data").empty()) return;
   const Trained task = load(kCntk, 256);
   const int plain = hits(task, "float");
-  for (const std::string options : {"", "@mode=static", "@mode=static,asym=1", "@mode=static,act=average", "@mode=static,act=percentile",
-                              "@mode=static,act=mse", "@mode=static,act=mse,asym=1", "@mode=static,act=kl", "@mode=static,act=kl,asym=1"}) {
+  for (const std::string options :
+       {"", "@mode=static", "@mode=static,asym=1", "@mode=static,act=average", "@mode=static,act=percentile",
+        "@mode=static,act=mse", "@mode=static,act=mse,asym=1", "@mode=static,act=kl", "@mode=static,act=kl,asym=1"}) {
     const int found = hits(task, "rtn:w8a8" + options);
     MESSAGE("mnist-cntk rtn:w8a8", options, ": ", found, ", float ", plain);
-    // 0.2 percent: Krishnamoorthi 2018 (arXiv:1806.08342), section 3, finds 8 bits within a percent on far harder tasks.
+    // 0.2 percent: Krishnamoorthi 2018 (arXiv:1806.08342), section 3, finds 8 bits within a percent on far harder
+    // tasks.
     CHECK(std::abs(found - plain) <= 20);
   }
 }
@@ -119,10 +125,11 @@ TEST_CASE("weight errors of the trained network are ordered") {
     const std::string w = ":w" + std::to_string(bits);
     const double minmax = weight_error(task, "rtn" + w), searched = weight_error(task, "rtn" + w + "@range=mse");
     const double shared = weight_error(task, "kmeans" + w), optimum = weight_error(task, "kmeans" + w + "@init=dp");
-    const double rows = weight_error(task, "kmeans" + w + "@per=channel"), tensor = weight_error(task, "rtn" + w + "@per=tensor");
+    const double rows = weight_error(task, "kmeans" + w + "@per=channel"),
+                 tensor = weight_error(task, "rtn" + w + "@per=tensor");
     const double entropy = weight_error(task, "entropy" + w);
-    MESSAGE("squared weight error at ", bits, " bits: rtn ", minmax, ", rtn mse ", searched, ", rtn per tensor ", tensor,
-            ", kmeans ", shared, ", optimum ", optimum, ", kmeans per channel ", rows, ", entropy ", entropy);
+    MESSAGE("squared weight error at ", bits, " bits: rtn ", minmax, ", rtn mse ", searched, ", rtn per tensor ",
+            tensor, ", kmeans ", shared, ", optimum ", optimum, ", kmeans per channel ", rows, ", entropy ", entropy);
     CHECK(searched <= minmax);
     CHECK(optimum <= shared * (1 + 1e-4));
     CHECK(shared <= tensor);
