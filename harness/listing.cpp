@@ -12,7 +12,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
 #include "kernels/registry.h"
-#include "quantizers/quantizer.h"
+#include "quantizers/options.h"
 
 namespace qb {
 
@@ -38,13 +38,14 @@ Json quantizer_rows() {
   Json rows = Json::array();
   for (const QuantizerInfo& info : quantizers()) {
     std::string options;
-    for (const QuantizerOption& option : info.options)
+    for (const QuantizerOption& option : all_options(info))
       options += fmt::format("{}{}={} ({})", options.empty() ? "" : ", ", option.key, option.accepted, option.otherwise);
     rows.push_back({{"quantizer", info.name},
                     {"bits", info.quantize ? fmt::format("w{}..w{}", info.min_bits, info.max_bits) : "32"},
                     {"groups", info.groups ? "yes" : "no"},
                     {"activations", info.activations ? "yes" : "no"},
                     {"summary", info.summary},
+                    {"formats", info.formats},
                     {"paper", info.paper},
                     {"options", options}});
   }
