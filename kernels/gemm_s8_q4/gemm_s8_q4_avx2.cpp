@@ -47,20 +47,27 @@ QB_INLINE void unpack(Block& block, Chunk<kQuads>& chunk) {
   }
 }
 
-/// What turns the dot of codes into the dot of values at the end of group g.
+/// What turns the dot of codes into the dot of values at the end of group g. Plain: no zeros of activations or weights.
 struct Correction {
   __m256 scale;
-  __m256i zero, code_sum;
+  __m256i zero, code_sum;  ///< general only
+  __m128i middle_shift;    ///< plain only
   std::int64_t g;
 };
 
 /// Exact sums of row r over the group become float32 and join the sums of the groups before.
+template <bool kPlain>
 QB_INLINE void finish_group(Block& block, std::int64_t r, const Correction& with, __m256i dots) {
   const GemmArgs& args = *block.args;
   const std::int64_t i = block.first_row + r;
   const __m256i a_sum = _mm256_set1_epi32(args.a_group_sum[i * block.at->groups + with.g]);
-  __m256i exact = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
-  exact = _mm256_sub_epi32(exact, _mm256_mullo_epi32(_mm256_set1_epi32(args.a_zero[i]), with.code_sum));
+  __m256i exact;
+  if constexpr (kPlain) {
+    exact = _mm256_sub_epi32(dots, _mm256_sll_epi32(a_sum, with.middle_shift));
+  } else {
+    exact = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
+    exact = _mm256_sub_epi32(exact, _mm256_mullo_epi32(_mm256_set1_epi32(args.a_zero[i]), with.code_sum));
+  }
   float* sum = block.sum[r];
   _mm256_store_ps(sum, _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), with.scale, _mm256_load_ps(sum)));
 }
@@ -78,7 +85,7 @@ QB_INLINE __m256i dot_chunk(const Chunk<kQuads>& chunk, const std::int8_t* a) {
 }
 
 /// One chunk, at k = t, against every row of the block.
-template <int kQuads, bool kFirst, bool kLast>
+template <int kQuads, bool kPlain, bool kFirst, bool kLast>
 QB_INLINE void multiply_rows(Block& block, std::int64_t t, const Chunk<kQuads>& chunk, const Correction& with) {
   const std::int8_t* a = block.a + t;
   const std::int64_t stride = block.args->a_stride;
@@ -87,13 +94,13 @@ QB_INLINE void multiply_rows(Block& block, std::int64_t t, const Chunk<kQuads>& 
     __m256i dots = dot_chunk(chunk, a);
     if constexpr (!kFirst) dots = _mm256_add_epi32(dots, _mm256_load_si256(part));
     if constexpr (kLast)
-      finish_group(block, r, with, dots);
+      finish_group<kPlain>(block, r, with, dots);
     else
       _mm256_store_si256(part, dots);
   }
 }
 
-template <int kQuads>
+template <int kQuads, bool kPlain>
 void multiply_group(Block& block, std::int64_t g) {
   const std::int64_t begin = g * block.at->group, k = block.args->k;
   const std::int64_t end = begin + block.at->group < k ? begin + block.at->group : k;
@@ -103,10 +110,11 @@ void multiply_group(Block& block, std::int64_t g) {
   Chunk<kQuads> chunk;
   Correction with;
   with.g = g;
+  with.middle_shift = _mm_cvtsi32_si128(int(block.at->middle_shift));
   with.code_sum = _mm256_setzero_si256();
   for (std::int64_t t = begin; t < end; t += kDepth) {
     unpack(block, chunk);
-    with.code_sum = _mm256_add_epi32(with.code_sum, dot_chunk(chunk, ones));
+    if constexpr (!kPlain) with.code_sum = _mm256_add_epi32(with.code_sum, dot_chunk(chunk, ones));
     const bool last = t + kDepth >= end;
     if (last) {
       with.scale = _mm256_load_ps(reinterpret_cast<const float*>(block.stream));
@@ -115,21 +123,21 @@ void multiply_group(Block& block, std::int64_t g) {
       block.stream += 32;
     }
     if (t == begin && last)
-      multiply_rows<kQuads, true, true>(block, t, chunk, with);
+      multiply_rows<kQuads, kPlain, true, true>(block, t, chunk, with);
     else if (t == begin)
-      multiply_rows<kQuads, true, false>(block, t, chunk, with);
+      multiply_rows<kQuads, kPlain, true, false>(block, t, chunk, with);
     else if (last)
-      multiply_rows<kQuads, false, true>(block, t, chunk, with);
+      multiply_rows<kQuads, kPlain, false, true>(block, t, chunk, with);
     else
-      multiply_rows<kQuads, false, false>(block, t, chunk, with);
+      multiply_rows<kQuads, kPlain, false, false>(block, t, chunk, with);
   }
 }
 
+template <int kQuads, bool kPlain>
 void fill_block(Block& block, std::int64_t column) {
   const GemmArgs& args = *block.args;
   for (std::int64_t r = 0; r < block.rows; ++r) _mm256_store_ps(block.sum[r], _mm256_setzero_ps());
-  for (std::int64_t g = 0; g < block.at->groups; ++g)
-    block.at->chunk == 32 ? multiply_group<8>(block, g) : multiply_group<4>(block, g);
+  for (std::int64_t g = 0; g < block.at->groups; ++g) multiply_group<kQuads, kPlain>(block, g);
   const auto rest = int(args.n_end - column < 8 ? args.n_end - column : 8);
   const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(rest), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   for (std::int64_t r = 0; r < block.rows; ++r) {
@@ -156,7 +164,12 @@ void gemm_s8_q4_avx2(const GemmArgs& args) {
       block.rows = args.m - block.first_row < kBlock ? args.m - block.first_row : kBlock;
       block.a = static_cast<const std::int8_t*>(args.a) + block.first_row * args.a_stride;
       block.stream = base + block.at->codes + column * bytes_per_column;
-      fill_block(block, column);
+      bool plain = block.at->zero == 0;
+      for (std::int64_t r = 0; r < block.rows; ++r) plain = plain && args.a_zero[block.first_row + r] == 0;
+      if (block.at->chunk == 32)
+        plain ? fill_block<8, true>(block, column) : fill_block<8, false>(block, column);
+      else
+        plain ? fill_block<4, true>(block, column) : fill_block<4, false>(block, column);
     }
   }
 }

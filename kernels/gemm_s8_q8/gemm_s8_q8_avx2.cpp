@@ -12,6 +12,12 @@ constexpr std::int64_t kPanel = 16;
 #define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
 #define QB_INLINE __attribute__((always_inline)) inline
 
+/// sum += two products each of int16. Assembly, for gcc 12 shuffles the sums of a full tile between registers and stack.
+QB_INLINE void add_dot(__m256i& sum, __m256i a, __m256i b) {
+  __m256i pairs;
+  __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(pairs) : "x"(a), "x"(b));
+}
+
 /// Where one panel's codes and parameters lie.
 struct Panel {
   const std::uint8_t* codes;  ///< [k / 2][kVectors][8][2]
@@ -66,7 +72,7 @@ void fill_tile(const GemmArgs& args, const Panel& panel, std::int64_t i) {
         std::int32_t two;
         __builtin_memcpy(&two, wide[r] + t, 4);
         const __m256i row = _mm256_set1_epi32(two);
-        QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm256_add_epi32(sum[r][v], _mm256_madd_epi16(column[v], row));
+        QB_UNROLL for (int v = 0; v < kVectors; ++v) add_dot(sum[r][v], column[v], row);
       }
     }
   }
