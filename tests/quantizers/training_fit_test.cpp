@@ -88,7 +88,10 @@ TEST_CASE("samples that do not fit are refused") {
 
 TEST_CASE("a shortened schedule writes the same files on any number of threads and any machine") {
   // Recorded once: a processor or compiler that rounds one sum differently fails here.
-  const std::map<std::string, std::string> recorded = {{"glyphs-mlp", "fd4e3cc4658f693302bd4993e2df19026be8982a2abf124018e63a27df97df31"}, {"glyphs-cnn", "51b469792530e7fdd9de7a76f000957bde232bcf40db99263f0f99f31648d944"}, {"grammar-mlp", "524d0f67f76b84d64953eb083031c3cd62fd548fede00b2099e7159d7e7ab493"}};
+  const std::map<std::string, std::string> recorded = {
+      {"glyphs-mlp", "fd4e3cc4658f693302bd4993e2df19026be8982a2abf124018e63a27df97df31"},
+      {"glyphs-cnn", "51b469792530e7fdd9de7a76f000957bde232bcf40db99263f0f99f31648d944"},
+      {"grammar-mlp", "524d0f67f76b84d64953eb083031c3cd62fd548fede00b2099e7159d7e7ab493"}};
   const ScratchFolder scratch;
   for (const ZooModel& model : zoo_models()) {
     const std::string name(model.name);
