@@ -1,5 +1,6 @@
 // A hand-made run with every kind of row, small enough to be damaged byte by byte.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kernels/base/digest.h"
@@ -15,6 +16,7 @@ inline WorkUnit small_unit(const std::string& quantizer, std::int64_t batch) {
   unit.model.format = "onnx";
   unit.model.files = {{"tiny/model.onnx", sha256_hex("model"), 123}};
   unit.model.dataset = {"glyphs", "glyphs", "test", {}, "{}"};
+  unit.model = manifest_from_json(to_json(unit.model), "small unit", Blame::user);  // spells out the data set's options
   unit.seed = 0xfedcba9876543210u;
   unit.measure.accuracy_samples = 4;
   unit.measure.min_samples = 8;
