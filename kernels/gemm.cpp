@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -64,7 +65,7 @@ void quantize_rows(const PreparedMatrix& w, const GemmCall& call, GemmScratch& s
   const bool dynamic = call.scaling.kind == RowScaling::Kind::dynamic_rows;
   const std::int32_t high = (1 << (call.scaling.bits - 1)) - 1, zero = dynamic ? 0 : call.scaling.zero;
   const std::int32_t low = zero == 0 ? -high : -high - 1;
-  parallel_for(call.m, call.threads, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto quantize = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* x = call.a + i * call.a_stride;
       float scale = call.scaling.scale;
@@ -78,7 +79,9 @@ void quantize_rows(const PreparedMatrix& w, const GemmCall& call, GemmScratch& s
       scratch.scale[std::size_t(i)] = scale;
       scratch.zero[std::size_t(i)] = zero;
     }
-  });
+  };
+  // By reference: a std::function that owned the loop would allocate, and a timed call allocates nothing.
+  parallel_for(call.m, call.threads, 1, std::cref(quantize));
 }
 
 /// Parts of `count` units in `step`s that `threads` threads do at once, as a share of what they could do.
@@ -137,9 +140,10 @@ void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
       w.kernel->run(part);
     });
   } else {
-    parallel_for(call.m, call.threads, kRowStep, [&](std::int64_t begin, std::int64_t end) {
+    const auto multiply = [&](std::int64_t begin, std::int64_t end) {
       w.kernel->run(rows_of(args, begin, end - begin, groups));
-    });
+    };
+    parallel_for(call.m, call.threads, kRowStep, std::cref(multiply));
   }
 }
 
