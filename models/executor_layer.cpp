@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 
 #include "kernels/base/parallel.h"
 #include "models/patches.h"
@@ -156,12 +157,13 @@ float absolute_maximum(const float* x, std::int64_t count) {
 void scale_samples(ProductLayer& layer, const float* x, int threads) {
   const std::int64_t size = layer.conv.in_channels * layer.conv.window.in[0] * layer.conv.window.in[1];
   const auto largest = float((1 << (layer.activation->bits - 1)) - 1);
-  parallel_for(std::ssize(layer.sample_scale), threads, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t sample = begin; sample < end; ++sample) {
       const float scale = absolute_maximum(x + sample * size, size) / largest;
       layer.sample_scale[std::size_t(sample)] = scale > 0.0f && std::isfinite(scale) ? scale : 1.0f;
     }
-  });
+  };
+  parallel_for(std::ssize(layer.sample_scale), threads, 1, std::cref(part));
 }
 
 /// A tile of a convolution: rows [begin, end) of the patch matrix, counted over all samples.
@@ -230,14 +232,15 @@ void run_conv(const ConvRun& run, int threads, std::vector<TileWorkspace>& works
   const std::int64_t pieces = run.layer.conv.batch * run.layer.conv.window.positions() / std::max<std::int64_t>(piece, 1);
   const std::int64_t tiles = pieces * per_piece;
   const std::int64_t workers = run.product ? 1 : std::min<std::int64_t>(threads, tiles);
-  parallel_for(workers, int(std::max<std::int64_t>(workers, 1)), 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker) {
       for (std::int64_t t = worker; t < tiles; t += workers) {
         const std::int64_t base = t / per_piece * piece, first = t % per_piece * tile_rows;
         run_tile(run, {base + first, base + std::min(piece, first + tile_rows)}, workspaces[std::size_t(worker)]);
       }
     }
-  });
+  };
+  parallel_for(workers, int(std::max<std::int64_t>(workers, 1)), 1, std::cref(part));
 }
 
 void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch,

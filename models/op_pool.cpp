@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -48,13 +49,14 @@ PlannedOp pool(const OpSite& site, const Window& window, float start, F f, Last 
   planned.run = [=](const OpRun& run) {
     const float* x = run.inputs[0]->as<float>().data();
     float* y = run.outputs[0]->as<float>().data();
-    parallel_for(planes, run.threads, 8, [&](std::int64_t begin, std::int64_t end) {
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t plane = begin; plane < end; ++plane) {
         float* result = y + plane * window.positions();
         pool_plane(window, x + plane * window.in[0] * window.in[1], result, start, f);
         last(result);
       }
-    });
+    };
+    parallel_for(planes, run.threads, 8, std::cref(part));
   };
   return planned;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "kernels/base/parallel.h"
 #include "models/broadcast.h"
@@ -139,7 +140,7 @@ PlannedOp plan_conv(const OpSite& site) {
   planned.run = [conv, has_bias](const OpRun& run) {
     const std::int64_t in_plane = conv.window.in[0] * conv.window.in[1], out_plane = conv.window.positions();
     const std::int64_t per_group = conv.in_channels / conv.groups;
-    parallel_for(conv.batch * conv.out_channels, run.threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t plane = begin; plane < end; ++plane) {
         const std::int64_t sample = plane / conv.out_channels, channel = plane % conv.out_channels;
         const std::int64_t group = channel / (conv.out_channels / conv.groups);
@@ -148,7 +149,8 @@ PlannedOp plan_conv(const OpSite& site) {
         std::fill(y, y + out_plane, has_bias ? run.inputs[2]->as<float>()[std::size_t(channel)] : 0.0f);
         convolve_plane(conv.window, per_group, x, run.inputs[1]->as<float>().data() + channel * conv.k(), y);
       }
-    });
+    };
+    parallel_for(conv.batch * conv.out_channels, run.threads, 1, std::cref(part));
   };
   return planned;
 }

@@ -57,15 +57,17 @@ ScaleIndex plan_scales(const OpSite& site) {
   return index;
 }
 
-/// round(x / scale) to even, plus zero, saturated; NaN becomes zero.
+/// round(x / scale) to even, plus zero, saturated; NaN becomes zero. Ratios beyond 2^20 saturate whatever zero is, so they
+/// may be cut there; below 2^22, adding and subtracting 1.5 * 2^23 rounds to even in a way that is vectorized.
 template <class Q>
 void quantize_run(const float* x, Q* y, std::int64_t count, float scale, float zero) {
   constexpr float kLow = float(std::numeric_limits<Q>::min()), kHigh = float(std::numeric_limits<Q>::max());
+  constexpr float kEnough = 0x1p20f, kMagic = 12582912.0f;
   for (std::int64_t i = 0; i < count; ++i) {
     const float ratio = x[i] / scale;
-    const float code = std::nearbyint(ratio) + zero;
-    const float clipped = code < kLow ? kLow : code > kHigh ? kHigh : code;
-    y[i] = Q(clipped == clipped ? clipped : zero);
+    const float inside = ratio < -kEnough ? -kEnough : ratio > kEnough ? kEnough : ratio == ratio ? ratio : 0.0f;
+    const float code = ((inside + kMagic) - kMagic) + zero;
+    y[i] = Q(std::int32_t(code < kLow ? kLow : code > kHigh ? kHigh : code));
   }
 }
 

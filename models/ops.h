@@ -60,7 +60,8 @@ struct OpRun {
 };
 
 /// A node ready to run. `run` takes shapes from planning, never from its arguments, allocates nothing that it could have
-/// allocated when planned, and may keep no state between calls that changes a result.
+/// allocated when planned (a loop goes to parallel_for as std::cref, since a std::function that owns it would allocate),
+/// and may keep no state between calls that changes a result.
 struct PlannedOp {
   std::vector<OpOutput> outputs;
   std::function<void(const OpRun&)> run;

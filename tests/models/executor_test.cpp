@@ -4,12 +4,27 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <cstring>
+#include <cstdlib>
+#include <new>
 
 #include "kernels/base/random.h"
 #include "models/metrics.h"
 #include "models/ops.h"
+
+namespace {
+std::atomic<long> allocations = 0;
+}
+
+// Counts what a run allocates; the whole test program uses it. Not inlined, so that the compiler sees new and delete as a pair.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace qb {
 namespace {
@@ -219,6 +234,20 @@ TEST_CASE("memory is shared, and nothing grows after the first run") {
   std::size_t weights = 0;
   for (const auto memory : executor.weight_memory()) weights += memory.size();
   CHECK(std::int64_t(weights) > executor.prepared_bytes());
+}
+
+TEST_CASE("a warm run allocates nothing") {
+  const Tensor x = random_tensor({4, 3, 11, 9}, 26);
+  for (const auto& [name, model] : variants()) {
+    INFO(name);
+    Executor executor(model, {.batch = 4});
+    executor.run(x);
+    executor.run(x);
+    const long before = allocations;
+    executor.run(x);
+    const long after = allocations;
+    CHECK(after - before == 0);
+  }
 }
 
 TEST_CASE("shapes that follow the batch are folded, odd outputs are copied") {
