@@ -39,6 +39,12 @@ const std::array<int, 2>& drain_pipe() {
   return ends;
 }
 
+/// Makes waits sleep again; how many requests there were is counted apart.
+void empty_drain_pipe() {
+  std::array<char, 64> requests{};
+  while (::read(drain_pipe()[0], requests.data(), requests.size()) > 0) {}
+}
+
 std::string random_text() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
@@ -169,7 +175,8 @@ std::optional<Measurement> Session::watch(const Lease& lease, Child& child) {
   std::optional<double> drain_until_s;
   for (;;) {
     const double left_s = std::clamp(heartbeat.next_s() - now_s(), 0.0, 1.0);
-    if (child.serve(std::chrono::milliseconds(1 + std::int64_t(left_s * 1000)), drain_until_s ? -1 : drain_pipe()[0])) break;
+    if (child.serve(std::chrono::milliseconds(1 + std::int64_t(left_s * 1000)), drain_pipe()[0])) break;
+    empty_drain_pipe();
     if (draining() && !drain_until_s) drain_until_s = now_s() + options_.drain_s;
     const bool hurried = drain_requests.load() > drained_before_ + 1;
     if (hurried || (drain_until_s && now_s() >= *drain_until_s)) return std::nullopt;
@@ -264,8 +271,7 @@ void request_drain() {
 
 int run_session(const SessionOptions& options) {
   QB_EXPECTS(!options.child.empty() && options.say);
-  std::array<char, 64> old_requests{};
-  while (::read(drain_pipe()[0], old_requests.data(), old_requests.size()) > 0) {}
+  empty_drain_pipe();
   return Session(options).run();
 }
 

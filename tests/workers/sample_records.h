@@ -1,5 +1,6 @@
 // Small valid records that tests change and send around.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kernels/base/digest.h"
@@ -17,6 +18,7 @@ inline WorkUnit sample_unit() {
   unit.model.format = "onnx";
   unit.model.files = {{"tiny/model.onnx", sha256_hex("model"), 123}};
   unit.model.dataset = {"glyphs", "glyphs", "test", {}, "{}"};
+  unit.model = manifest_from_json(to_json(unit.model), "sample", Blame::user);  // with the defaults written out
   unit.seed = 0xfedcba9876543210u;
   unit.id = unit_id(unit);
   return unit;

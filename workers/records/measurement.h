@@ -78,7 +78,9 @@ struct Measurement {
   double load_s = kMissing, quantize_s = kMissing, prepare_s = kMissing;
 
   std::int64_t packed_bytes = -1, other_bytes = -1, prepared_bytes = -1, scratch_bytes = -1;
-  std::int64_t peak_bytes = -1, base_bytes = -1;  ///< peak resident set of the run pass; resident before the model was loaded
+  /// Peak resident set of the run pass, and of an empty pass before the model was loaded. A pass is a forked copy: it counts
+  /// the pages that it inherits or touches, so that only the difference is the model's.
+  std::int64_t peak_bytes = -1, base_bytes = -1;
   double bits_per_weight = kMissing, bits_per_parameter = kMissing;
 
   std::vector<LayerMeasurement> layers;
