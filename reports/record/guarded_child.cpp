@@ -37,6 +37,7 @@ void limit(__rlimit_resource resource, std::uint64_t value) {
 
 /// Writes "=" and the message, or only "=", and ends the child.
 [[noreturn]] void child_main(int pipe, const ChildLimits& limits, const std::function<void()>& work) {
+  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(crash, SIG_DFL);  // the program's own handlers are not for us
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, std::uint64_t(limits.seconds));
   if (limits.memory_bytes > 0 && !kAddressSpaceIsReserved) limit(RLIMIT_AS, address_space_now() + limits.memory_bytes);
