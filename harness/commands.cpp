@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +12,7 @@
 #include "harness/data_folders.h"
 #include "harness/doctor.h"
 #include "harness/listing.h"
+#include "harness/null_run.h"
 #include "harness/plan.h"
 #include "harness/run_study.h"
 #include "harness/table_output.h"
@@ -38,14 +38,12 @@ void print(const std::string& text) {
 /// Everything the command line may say.
 struct CommandLine {
   RunOptions run;
-  bool resume = false, fresh = false, json = false, csv = false, init_tls = false;
+  bool resume = false, fresh = false, json = false, csv = false, init_tls = false, null_units = false;
   std::string list_of, format = "terminal", output, train_out;
   std::vector<std::string> runs, names;
   int workers = -1;
   int threads = 0;
 };
-
-using Command = std::function<int(CommandLine&)>;
 
 void add_study(CLI::App& app, CommandLine& line) {
   app.add_option("STUDY", line.run.study, "study file (JSON; configs/README.md describes its keys)")->required();
@@ -147,6 +145,14 @@ int train_command(CommandLine& line) {
 }
 
 int doctor_command(CommandLine& line) {
+  if (line.null_units) {
+    const Json figures = settle_null_units(64, 5.0, fs::current_path());
+    print(line.json ? figures.dump(2) + "\n"
+                    : fmt::format("{} null units settled durably by {} simulated workers in {:.2f} s: {:.0f} per second, {} synced commits\n",
+                                  figures["units"].dump(), figures["workers"].dump(), figures["seconds"].get<double>(),
+                                  figures["units_per_s"].get<double>(), figures["commits"].dump()));
+    return kExitDone;
+  }
   const Json facts = machine_facts();
   print(line.json ? facts.dump(2) + "\n" : machine_text(facts));
   return kExitDone;
@@ -197,7 +203,11 @@ constexpr Entry kCommands[] = {
      },
      train_command},
     {"doctor", "say what this machine is, can do, and what disturbs measurements on it",
-     [](CLI::App& app, CommandLine& line) { app.add_flag("--json", line.json, "as JSON"); }, doctor_command},
+     [](CLI::App& app, CommandLine& line) {
+       app.add_flag("--json", line.json, "as JSON");
+       app.add_flag("--null-units", line.null_units, "measure instead how many null units the coordinator settles per second, with its journal in the current folder");
+     },
+     doctor_command},
 };
 
 int parse_and_run(int argc, char** argv) {

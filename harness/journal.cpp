@@ -47,23 +47,26 @@ auto reading(const std::string& path, Body body) {
 
 /// The connection and the statements that run often.
 struct Journal::Database {
-  explicit Database(const std::filesystem::path& path) : connection(path) {
+  explicit Database(const std::filesystem::path& path) : connection(path), begin(prepared("BEGIN IMMEDIATE")) {}
+  SqliteConnection connection;
+  SqliteStatement begin;  ///< made first: it makes the tables
+  SqliteStatement add_worker{prepare("INSERT OR REPLACE INTO workers VALUES (?,?,?,?)")};
+  SqliteStatement add_attempt{prepare("INSERT INTO attempts VALUES (?,?,?,0)")};
+  SqliteStatement end_attempt{prepare("UPDATE attempts SET ended=? WHERE epoch=?")};
+  SqliteStatement add_result{prepare("INSERT OR IGNORE INTO results VALUES (?,?,?,?,?)")};
+  SqliteStatement settle{prepare("INSERT INTO settled VALUES (?,?,?,?)")};
+
+ private:
+  SqliteStatement prepare(const char* sql) { return {connection, sql}; }
+  /// Makes the tables unless they are there, then the statement.
+  SqliteStatement prepared(const char* sql) {
     // A lock held for as long as the connection lives, and no shared-memory file.
     connection.execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
     connection.execute("BEGIN EXCLUSIVE");
     connection.execute(kSchema);
     connection.execute("COMMIT");
+    return prepare(sql);
   }
-  SqliteConnection connection;
-  SqliteStatement begin{prepare_last("BEGIN IMMEDIATE")};
-  SqliteStatement add_worker{prepare_last("INSERT OR REPLACE INTO workers VALUES (?,?,?,?)")};
-  SqliteStatement add_attempt{prepare_last("INSERT INTO attempts VALUES (?,?,?,0)")};
-  SqliteStatement end_attempt{prepare_last("UPDATE attempts SET ended=? WHERE epoch=?")};
-  SqliteStatement add_result{prepare_last("INSERT OR IGNORE INTO results VALUES (?,?,?,?,?)")};
-  SqliteStatement settle{prepare_last("INSERT INTO settled VALUES (?,?,?,?)")};
-
- private:
-  SqliteStatement prepare_last(const char* sql) { return {connection, sql}; }
 };
 
 /// One collected write. `text` and `more` are what its kind needs.

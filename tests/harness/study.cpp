@@ -87,7 +87,7 @@ TEST_CASE("every slip is refused in one sentence that names study, key, and what
       {study_with(R"("measure": {"min_samples": 20, "max_samples": 10})"), "less than min_samples"},
       {study_with(R"("measure": {"relative_width": 0})"), "key 'relative_width' is 0"},
       {study_with(R"("limits": {"seconds": 0})"), "key 'seconds' is 0"},
-      {study_with(R"("limits": {"memory": 5})"), "did you mean 'memory_bytes'?"},
+      {study_with(R"("limits": {"memory": 5})"), "known are memory_bytes and seconds"},
       {study_with(R"("exclude": [{}])"), "names nothing to exclude"},
       {study_with(R"("exclude": [{"model": "glyph-mlp"}])"), "not on the study's axis; did you mean 'glyphs-mlp'?"},
       {study_with(R"("exclude": [{"quantizer": "rtn:w4"}])"), "not on the study's axis"},
