@@ -24,7 +24,9 @@ namespace {
 /// Random streams that only this file draws from.
 constexpr std::uint64_t kHoldOutStream = 0x686f6c64, kCalibrationStream = 0x63616c69;
 
-std::string text_of(const FileRef& file, const FileSource& source) { return read_file(source(file)); }
+std::string text_of(const FileRef& file, const FileSource& source) {
+  return read_file(source(file));
+}
 
 /// Files [begin, end) of the manifest as one set of samples.
 RawSamples read_files(const DatasetManifest& data, std::size_t begin, std::size_t end, const FileSource& source) {
@@ -32,7 +34,8 @@ RawSamples read_files(const DatasetManifest& data, std::size_t begin, std::size_
   if (data.kind == "csv") return read_csv_samples(text_of(files[0], source), files[0].path);
   if (data.kind == "cifar") {
     std::vector<RawSamples> parts;
-    for (std::size_t i = begin; i < end; ++i) parts.push_back(read_cifar_samples(text_of(files[i], source), files[i].path));
+    for (std::size_t i = begin; i < end; ++i)
+      parts.push_back(read_cifar_samples(text_of(files[i], source), files[i].path));
     return joined(std::move(parts), files[begin].path);
   }
   const std::string inputs = text_of(files[begin], source), labels = text_of(files[begin + 1], source);
@@ -51,39 +54,62 @@ std::size_t judged_files(const DatasetManifest& data) {
   return data.kind == "idx" || data.kind == "npy" || data.kind == "bytes" ? 2 : 1;
 }
 
-/// Value `i` of a numeric tensor, exactly but for 64-bit integers above 2^53.
+/// Calls `use` with a pointer to the elements, in their own type; 16-bit floats must be widened before.
 template <class F>
-void for_each_type(const Tensor& tensor, F&& use) {
+void with_elements(const Tensor& tensor, F&& use) {
   switch (tensor.dtype) {
     case DType::u8:
-    case DType::boolean: use(tensor.bytes.as<std::uint8_t>()); break;
-    case DType::i8: use(tensor.bytes.as<std::int8_t>()); break;
-    case DType::i16: use(tensor.bytes.as<std::int16_t>()); break;
-    case DType::u16: use(tensor.bytes.as<std::uint16_t>()); break;
-    case DType::i32: use(tensor.bytes.as<std::int32_t>()); break;
-    case DType::u32: use(tensor.bytes.as<std::uint32_t>()); break;
-    case DType::i64: use(tensor.bytes.as<std::int64_t>()); break;
-    case DType::u64: use(tensor.bytes.as<std::uint64_t>()); break;
-    case DType::f64: use(tensor.bytes.as<double>()); break;
-    default: use(tensor.bytes.as<float>()); break;
+    case DType::boolean:
+      use(tensor.bytes.as<std::uint8_t>());
+      break;
+    case DType::i8:
+      use(tensor.bytes.as<std::int8_t>());
+      break;
+    case DType::i16:
+      use(tensor.bytes.as<std::int16_t>());
+      break;
+    case DType::u16:
+      use(tensor.bytes.as<std::uint16_t>());
+      break;
+    case DType::i32:
+      use(tensor.bytes.as<std::int32_t>());
+      break;
+    case DType::u32:
+      use(tensor.bytes.as<std::uint32_t>());
+      break;
+    case DType::i64:
+      use(tensor.bytes.as<std::int64_t>());
+      break;
+    case DType::u64:
+      use(tensor.bytes.as<std::uint64_t>());
+      break;
+    case DType::f64:
+      use(tensor.bytes.as<double>());
+      break;
+    default:
+      use(tensor.bytes.as<float>());
+      break;
   }
 }
 
 /// Rows `chosen` of the raw samples as float32 inputs: ((v - zero) * scale - mean[c]) / deviation[c], rounded once.
-Tensor scaled_inputs(const Tensor& raw, const std::vector<std::size_t>& chosen, const SampleOptions& options, const std::string& name) {
+Tensor scaled_inputs(const Tensor& raw, const std::vector<std::size_t>& chosen, const SampleOptions& options,
+                     const std::string& name) {
   Shape shape = options.shape.empty() ? Shape(raw.shape.begin() + 1, raw.shape.end()) : options.shape;
   const std::int64_t each = raw.size() / raw.shape[0];
   if (element_count(shape, name) != each)
-    throw DataError(fmt::format("dataset '{}': samples of {} values do not have the shape {}", name, each, to_text(shape)));
+    throw DataError(
+        fmt::format("dataset '{}': samples of {} values do not have the shape {}", name, each, to_text(shape)));
   const std::int64_t channels = shape.empty() ? 1 : shape[0], per_channel = each / channels;
   for (const std::vector<double>* list : {&options.mean, &options.deviation})
     if (list->size() != 1 && std::ssize(*list) != channels)
-      throw DataError(fmt::format("dataset '{}': mean or deviation has {} values; accepted are 1 and {}", name, list->size(), channels));
+      throw DataError(fmt::format("dataset '{}': mean or deviation has {} values; accepted are 1 and {}", name,
+                                  list->size(), channels));
   shape.insert(shape.begin(), std::ssize(chosen));
   const Tensor wide = raw.dtype == DType::f16 || raw.dtype == DType::bf16 ? to_f32(raw) : Tensor(DType::u8, {0});
   Tensor inputs(DType::f32, std::move(shape));
   float* out = inputs.bytes.as<float>();
-  for_each_type(wide.size() > 0 ? wide : raw, [&](const auto* values) {
+  with_elements(wide.size() > 0 ? wide : raw, [&](const auto* values) {
     for (const std::size_t row : chosen) {
       for (std::int64_t i = 0; i < each; ++i) {
         const auto c = std::size_t(i / per_channel);
@@ -130,7 +156,8 @@ Choice choose(const DatasetManifest& data, const SampleOptions& options, bool tr
   const std::vector<std::size_t> out = held_out(count, options.calibration, data.name);
   if (split == "calibration") {
     choice.rows = out;
-    choice.name += out.empty() ? " (no training data and none held out: give \"calibration\" in the dataset)" : " (held out of the judged split)";
+    choice.name += out.empty() ? " (no training data and none held out: give \"calibration\" in the dataset)"
+                               : " (held out of the judged split)";
     return choice;
   }
   std::vector<bool> keep(count, true);
@@ -140,10 +167,12 @@ Choice choose(const DatasetManifest& data, const SampleOptions& options, bool tr
 }
 
 std::string digest_of(const ModelManifest& manifest, const Dataset& dataset, std::uint64_t seed) {
-  return sha256_hex(canonical_text({{"data", data_digest(manifest)}, {"split", dataset.split}, {"count", dataset.count()}, {"seed", seed}}));
+  return sha256_hex(canonical_text(
+      {{"data", data_digest(manifest)}, {"split", dataset.split}, {"count", dataset.count()}, {"seed", seed}}));
 }
 
-Dataset load_generated(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed) {
+Dataset load_generated(const ModelManifest& manifest, const std::string& split, std::int64_t limit,
+                       std::uint64_t seed) {
   const DatasetManifest& data = manifest.dataset;
   const Json options = parse_json(data.options, "dataset options", Blame::peer);
   const std::int64_t count = limit > 0 ? limit : kGeneratedSplitSamples;
@@ -151,7 +180,8 @@ Dataset load_generated(const ModelManifest& manifest, const std::string& split, 
                                : grammar(grammar_options(options, data.name, Blame::peer), split, count, seed);
 }
 
-Dataset load_files(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed, const FileSource& source) {
+Dataset load_files(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
+                   const FileSource& source) {
   const DatasetManifest& data = manifest.dataset;
   SampleOptions options = sample_options(data.kind, data.options);
   const std::size_t judged = judged_files(data);
@@ -160,7 +190,8 @@ Dataset load_files(const ModelManifest& manifest, const std::string& split, std:
   const bool training_data = split != "test" && has_training_data;
   if (split == "train" && !has_training_data && data.split != "train")
     throw DataError(fmt::format("dataset '{}' has no training data", data.name));
-  const RawSamples raw = training_data ? read_files(data, judged, data.files.size(), source) : read_files(data, 0, judged, source);
+  const RawSamples raw =
+      training_data ? read_files(data, judged, data.files.size(), source) : read_files(data, 0, judged, source);
   Choice choice = choose(data, options, training_data, split, raw.targets.size(), seed);
   if (limit > 0 && std::size_t(limit) < choice.rows.size()) choice.rows.resize(std::size_t(limit));
 
@@ -171,7 +202,8 @@ Dataset load_files(const ModelManifest& manifest, const std::string& split, std:
   for (const std::size_t row : choice.rows) dataset.targets.push_back(raw.targets[row]);
   dataset.classes = std::max(raw.classes, std::int32_t(options.classes));
   if (options.classes > 0 && raw.classes > options.classes)
-    throw DataError(fmt::format("dataset '{}': label {} in a set of {} classes", data.name, raw.classes - 1, options.classes));
+    throw DataError(
+        fmt::format("dataset '{}': label {} in a set of {} classes", data.name, raw.classes - 1, options.classes));
   dataset.digest = digest_of(manifest, dataset, split == "calibration" ? seed : 0);
   return dataset;
 }
@@ -187,7 +219,8 @@ Tensor batch_of(const Dataset& dataset, std::int64_t begin, std::int64_t rows) {
   const std::size_t row_bytes = dataset.inputs.bytes.size() / std::size_t(count);
   for (std::int64_t i = 0; i < rows; ++i) {
     const std::int64_t from = std::min(begin + i, count - 1);
-    std::memcpy(batch.bytes.data() + std::size_t(i) * row_bytes, dataset.inputs.bytes.data() + std::size_t(from) * row_bytes, row_bytes);
+    std::memcpy(batch.bytes.data() + std::size_t(i) * row_bytes,
+                dataset.inputs.bytes.data() + std::size_t(from) * row_bytes, row_bytes);
   }
   return batch;
 }

@@ -20,24 +20,28 @@ constexpr std::size_t kLongestPath = 1024, kMostFiles = 64;
 
 /// A relative path with '/' that stays below its root.
 bool safe_path(const std::string& path) {
-  if (path.empty() || path.size() > kLongestPath || path[0] == '/' || path.find('\\') != std::string::npos || !valid_utf8(path))
+  if (path.empty() || path.size() > kLongestPath || path[0] == '/' || path.find('\\') != std::string::npos ||
+      !valid_utf8(path))
     return false;
   return std::ranges::none_of(split(path, '/'), [](std::string_view part) { return part == ".." || part.empty(); });
 }
 
 bool is_sha256(const std::string& text) {
-  return text.size() == 64 && std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return text.size() == 64 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 Json to_json(const std::vector<FileRef>& files) {
   Json list = Json::array();
-  for (const FileRef& file : files) list.push_back({{"path", file.path}, {"sha256", file.sha256}, {"bytes", file.bytes}});
+  for (const FileRef& file : files)
+    list.push_back({{"path", file.path}, {"sha256", file.sha256}, {"bytes", file.bytes}});
   return list;
 }
 
 std::vector<FileRef> files_from_json(Fields& parent, Blame blame) {
   const Json& list = parent.array("files");
-  if (list.size() > kMostFiles) parent.fail("files", fmt::format("names {} files; at most {} are accepted", list.size(), kMostFiles));
+  if (list.size() > kMostFiles)
+    parent.fail("files", fmt::format("names {} files; at most {} are accepted", list.size(), kMostFiles));
   std::vector<FileRef> files;
   for (const Json& element : list) {
     Fields fields(element, fmt::format("{}: files[{}]", parent.where(), files.size()), blame);
@@ -58,7 +62,8 @@ struct KindRow {
   std::string_view kind;
   std::size_t fewest, most;
 };
-constexpr KindRow kKinds[] = {{"idx", 2, 4}, {"csv", 1, 1}, {"bytes", 2, 2}, {"npy", 2, 2}, {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}};
+constexpr KindRow kKinds[] = {{"idx", 2, 4},   {"csv", 1, 1},    {"bytes", 2, 2},  {"npy", 2, 2},
+                              {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}};
 
 DatasetManifest dataset_from_json(const Json& value, const std::string& where, Blame blame) {
   Fields fields(value, where, blame);
@@ -76,7 +81,8 @@ DatasetManifest dataset_from_json(const Json& value, const std::string& where, B
     fields.fail("kind", fmt::format("is '{}'{}", dataset.kind, suggestion(dataset.kind, kinds)));
   }
   if (dataset.files.size() < row->fewest || dataset.files.size() > row->most)
-    fields.fail("files", fmt::format("names {} files; kind '{}' has {} to {}", dataset.files.size(), dataset.kind, row->fewest, row->most));
+    fields.fail("files", fmt::format("names {} files; kind '{}' has {} to {}", dataset.files.size(), dataset.kind,
+                                     row->fewest, row->most));
   if (dataset.split != "test" && dataset.split != "train") fields.fail("split", "is neither 'test' nor 'train'");
   dataset.options = checked_options(dataset.kind, options, fmt::format("{}: options", where), blame);
   return dataset;
@@ -88,7 +94,9 @@ Task task_from_text(const std::string& text, const Fields& fields) {
   fields.fail("task", fmt::format("is '{}'{}", text, suggestion(text, {"classification", "language"})));
 }
 
-std::string digest_of(const Json& what) { return sha256_hex(canonical_text(what)); }
+std::string digest_of(const Json& what) {
+  return sha256_hex(canonical_text(what));
+}
 
 Json digests(const std::vector<FileRef>& files) {
   Json list = Json::array();
@@ -100,7 +108,8 @@ Json digests(const std::vector<FileRef>& files) {
 
 fs::path DataRoots::find(const std::string& path) const {
   if (!safe_path(path))
-    throw InputError(fmt::format("'{}' is not a path below the data folders; accepted are relative paths without '..'", path));
+    throw InputError(
+        fmt::format("'{}' is not a path below the data folders; accepted are relative paths without '..'", path));
   std::vector<std::string> searched, names;
   for (const fs::path& folder : folders) {
     std::error_code error;
@@ -111,8 +120,9 @@ fs::path DataRoots::find(const std::string& path) const {
       names.push_back(entry->path().filename().string());
   }
   const std::string near = nearest_name(fs::path(path).filename().string(), names);
-  throw InputError(fmt::format("'{}' is in none of the data folders {}{}", path, searched.empty() ? "(none are given)" : join(searched, ", "),
-                               near.empty() ? "" : fmt::format("; did you mean '{}'?", (fs::path(path).parent_path() / near).string())));
+  throw InputError(fmt::format(
+      "'{}' is in none of the data folders {}{}", path, searched.empty() ? "(none are given)" : join(searched, ", "),
+      near.empty() ? "" : fmt::format("; did you mean '{}'?", (fs::path(path).parent_path() / near).string())));
 }
 
 Json to_json(const ModelManifest& manifest) {
@@ -122,7 +132,12 @@ Json to_json(const ModelManifest& manifest) {
           {"format", manifest.format},
           {"files", to_json(manifest.files)},
           {"task", name_of(manifest.task)},
-          {"dataset", {{"kind", data.kind}, {"name", data.name}, {"split", data.split}, {"files", to_json(data.files)}, {"options", options}}}};
+          {"dataset",
+           {{"kind", data.kind},
+            {"name", data.name},
+            {"split", data.split},
+            {"files", to_json(data.files)},
+            {"options", options}}}};
 }
 
 ModelManifest manifest_from_json(const Json& value, const std::string& where, Blame blame) {
@@ -135,10 +150,12 @@ ModelManifest manifest_from_json(const Json& value, const std::string& where, Bl
   manifest.dataset = dataset_from_json(fields.at("dataset"), fmt::format("{}: dataset", where), blame);
   fields.done();
   if (manifest.format != "onnx" && manifest.format != "safetensors")
-    fields.fail("format", fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors"})));
+    fields.fail("format",
+                fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors"})));
   const std::size_t wanted = manifest.format == "onnx" ? 1 : 2;
   if (manifest.files.size() != wanted)
-    fields.fail("files", fmt::format("names {} files; a model in format {} has {}", manifest.files.size(), manifest.format, wanted));
+    fields.fail("files", fmt::format("names {} files; a model in format {} has {}", manifest.files.size(),
+                                     manifest.format, wanted));
   return manifest;
 }
 
@@ -148,7 +165,8 @@ std::string model_digest(const ModelManifest& manifest) {
 
 std::string data_digest(const ModelManifest& manifest) {
   const DatasetManifest& data = manifest.dataset;
-  return digest_of({{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}});
+  return digest_of(
+      {{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}});
 }
 
 }  // namespace qb

@@ -63,8 +63,8 @@ void add_cifar_files(DatasetManifest& data, const std::string& folder, const Dat
 /// When none of the keys that decide is there, a misspelt one is the likeliest fault: the keys of all forms are known.
 void refuse_misspelt(Fields fields, const std::vector<std::string>& deciding) {
   for (const std::string& key : deciding) fields.find(key);
-  for (const std::string_view key : {"name", "dataset", "task", "graph", "split", "labels", "scale", "mean", "deviation", "shape",
-                                     "classes", "calibration", "zero"})
+  for (const std::string_view key : {"name", "dataset", "task", "graph", "split", "labels", "scale", "mean",
+                                     "deviation", "shape", "classes", "calibration", "zero"})
     fields.find(key);
   fields.done();
 }
@@ -75,14 +75,16 @@ constexpr std::string_view kGeneratedKinds[] = {"glyphs", "grammar"};
 /// Which kind an entry names; exactly one.
 std::string kind_of(Fields& fields) {
   std::vector<std::string> all, named;
-  for (const auto& kinds : {std::span<const std::string_view>(kFileKinds), std::span<const std::string_view>(kGeneratedKinds)})
+  for (const auto& kinds :
+       {std::span<const std::string_view>(kFileKinds), std::span<const std::string_view>(kGeneratedKinds)})
     for (const std::string_view kind : kinds) {
       all.emplace_back(kind);
       if (fields.has(kind)) named.emplace_back(kind);
     }
   if (named.size() == 1) return named[0];
   if (named.empty()) refuse_misspelt(fields, all);
-  throw InputError(fmt::format("{}: names {} kinds of data; exactly one of {} is accepted", fields.where(), named.size(), join(all, ", ")));
+  throw InputError(fmt::format("{}: names {} kinds of data; exactly one of {} is accepted", fields.where(),
+                               named.size(), join(all, ", ")));
 }
 
 DatasetManifest read_generated(Fields& fields, const std::string& kind) {
@@ -146,7 +148,8 @@ ModelManifest read_zoo_model(const std::string& name, const std::string& where, 
   manifest.task = read_task(fields);
   manifest.dataset = read_dataset(fields.at("dataset"), fmt::format("{}: dataset", path), roots);
   if (fields.text_or("sha256", manifest.files[0].sha256) != manifest.files[0].sha256)
-    throw DataError(fmt::format("'{}' is not the file that '{}' was written for: their digests differ", manifest.files[0].path, path));
+    throw DataError(fmt::format("'{}' is not the file that '{}' was written for: their digests differ",
+                                manifest.files[0].path, path));
   return manifest;
 }
 
@@ -156,7 +159,8 @@ ModelManifest read_file_model(const Json& entry, const std::string& where, const
   const bool onnx = fields.has("onnx"), safetensors = fields.has("safetensors");
   if (!onnx && !safetensors) refuse_misspelt(fields, {"onnx", "safetensors"});
   if (onnx == safetensors)
-    throw InputError(fmt::format("{}: names {} of \"onnx\" and \"safetensors\"; exactly one is accepted", where, onnx ? "both" : "none"));
+    throw InputError(fmt::format("{}: names {} of \"onnx\" and \"safetensors\"; exactly one is accepted", where,
+                                 onnx ? "both" : "none"));
   manifest.format = onnx ? "onnx" : "safetensors";
   const std::string path = fields.text(manifest.format);
   manifest.name = fields.text_or("name", fs::path(path).stem().string());
@@ -184,12 +188,13 @@ void check_loads(const ModelManifest& manifest, const std::string& where, const 
   Shape wanted = input.shape;
   if (!wanted.empty() && wanted[0] == -1) wanted[0] = judged.inputs.shape[0];
   if (model.graph.inputs.size() != 1 || input.dtype != DType::f32)
-    throw InputError(fmt::format("{}: the model has {} inputs, the first of type {}; accepted is one of type f32", where,
-                                 model.graph.inputs.size(), name_of(input.dtype)));
+    throw InputError(fmt::format("{}: the model has {} inputs, the first of type {}; accepted is one of type f32",
+                                 where, model.graph.inputs.size(), name_of(input.dtype)));
   if (judged.inputs.shape != wanted)
-    throw InputError(fmt::format("{}: the model's input '{}' has the shape {}, one sample of '{}' has {}{}", where, input.name,
-                                 to_text(wanted), manifest.dataset.name, to_text(judged.inputs.shape),
-                                 judged.inputs.size() == element_count(wanted) ? "; the dataset's \"shape\" can change it" : ""));
+    throw InputError(
+        fmt::format("{}: the model's input '{}' has the shape {}, one sample of '{}' has {}{}", where, input.name,
+                    to_text(wanted), manifest.dataset.name, to_text(judged.inputs.shape),
+                    judged.inputs.size() == element_count(wanted) ? "; the dataset's \"shape\" can change it" : ""));
 }
 
 }  // namespace
@@ -200,7 +205,8 @@ std::vector<std::string> zoo_model_names(const DataRoots& roots) {
     std::error_code error;
     for (fs::directory_iterator entry(folder / "zoo", error), end; !error && entry != end; entry.increment(error)) {
       std::error_code missing;
-      if (fs::is_regular_file(entry->path() / "model.json", missing)) names.push_back(entry->path().filename().string());
+      if (fs::is_regular_file(entry->path() / "model.json", missing))
+        names.push_back(entry->path().filename().string());
     }
   }
   std::ranges::sort(names);
@@ -209,8 +215,8 @@ std::vector<std::string> zoo_model_names(const DataRoots& roots) {
 }
 
 ModelManifest read_model_entry(const Json& entry, const std::string& where, const DataRoots& roots) {
-  const ModelManifest manifest = entry.is_string() ? read_zoo_model(entry.get<std::string>(), where, roots)
-                                                   : read_file_model(entry, where, roots);
+  const ModelManifest manifest =
+      entry.is_string() ? read_zoo_model(entry.get<std::string>(), where, roots) : read_file_model(entry, where, roots);
   check_loads(manifest, where, roots);
   return manifest;
 }

@@ -29,19 +29,23 @@ std::vector<Line> lines_of(std::string_view text, std::string_view where) {
     for (std::string_view& field : line.fields) field = trimmed(field);
     if (!valid_utf8(raw)) throw DataError(fmt::format("{}: line {} is not UTF-8", where, number));
     if (!lines.empty() && line.fields.size() != lines[0].fields.size())
-      throw DataError(fmt::format("{}: line {} has {} fields, the first has {}", where, number, line.fields.size(), lines[0].fields.size()));
+      throw DataError(fmt::format("{}: line {} has {} fields, the first has {}", where, number, line.fields.size(),
+                                  lines[0].fields.size()));
     lines.push_back(std::move(line));
   }
   if (lines.empty()) throw DataError(fmt::format("{}: holds no lines", where));
   return lines;
 }
 
-std::string shown(std::string_view field) { return std::string(field.substr(0, 40)); }
+std::string shown(std::string_view field) {
+  return std::string(field.substr(0, 40));
+}
 
 /// The last field of each line as a class: a number where all are whole numbers, else the place of its name in order.
 void set_classes(const std::vector<Line>& lines, std::string_view where, RawSamples& samples) {
   constexpr std::int64_t kMostClasses = 1 << 20;
-  const bool numbers = std::ranges::all_of(lines, [](const Line& line) { return parse_int(line.fields.back()).has_value(); });
+  const bool numbers =
+      std::ranges::all_of(lines, [](const Line& line) { return parse_int(line.fields.back()).has_value(); });
   std::map<std::string_view, std::int64_t> places;
   for (const Line& line : lines) places[line.fields.back()] = 0;
   for (std::int64_t next = 0; auto& [name, place] : places) place = next++;
@@ -50,7 +54,8 @@ void set_classes(const std::vector<Line>& lines, std::string_view where, RawSamp
     if (field.empty()) throw DataError(fmt::format("{}: line {} ends without a class", where, line.number));
     const std::int64_t target = numbers ? *parse_int(field) : places.at(field);
     if (target < 0 || target >= kMostClasses)
-      throw DataError(fmt::format("{}: line {} has the class {}; accepted are 0 to {}", where, line.number, target, kMostClasses - 1));
+      throw DataError(fmt::format("{}: line {} has the class {}; accepted are 0 to {}", where, line.number, target,
+                                  kMostClasses - 1));
     samples.targets.push_back(std::int32_t(target));
     samples.classes = std::max(samples.classes, std::int32_t(target) + 1);
   }
@@ -61,7 +66,8 @@ void set_classes(const std::vector<Line>& lines, std::string_view where, RawSamp
 RawSamples read_csv_samples(std::string_view text, std::string_view where) {
   std::vector<Line> lines = lines_of(text, where);
   const std::size_t columns = lines[0].fields.size();
-  if (columns < 2) throw DataError(fmt::format("{}: has one column; accepted are numbers and a last column with the class", where));
+  if (columns < 2)
+    throw DataError(fmt::format("{}: has one column; accepted are numbers and a last column with the class", where));
   const auto is_number = [](std::string_view field) { return parse_double(field).has_value(); };
   if (std::none_of(lines[0].fields.begin(), lines[0].fields.end() - 1, is_number)) lines.erase(lines.begin());
   if (lines.empty()) throw DataError(fmt::format("{}: holds a header only", where));
@@ -73,7 +79,9 @@ RawSamples read_csv_samples(std::string_view text, std::string_view where) {
   for (const Line& line : lines) {
     for (std::size_t column = 0; column + 1 < columns; ++column) {
       const std::optional<double> number = parse_double(line.fields[column]);
-      if (!number) throw DataError(fmt::format("{}: line {} has '{}' where a number should be", where, line.number, shown(line.fields[column])));
+      if (!number)
+        throw DataError(fmt::format("{}: line {} has '{}' where a number should be", where, line.number,
+                                    shown(line.fields[column])));
       *value++ = *number;
     }
   }
@@ -85,13 +93,14 @@ RawSamples read_byte_samples(std::string_view records, std::string_view records_
                              std::string_view labels, std::string_view labels_where) {
   RawSamples samples;
   const std::vector<Line> lines = lines_of(labels, labels_where);
-  const bool numbers = std::ranges::all_of(lines, [](const Line& line) { return parse_int(line.fields.back()).has_value(); });
+  const bool numbers =
+      std::ranges::all_of(lines, [](const Line& line) { return parse_int(line.fields.back()).has_value(); });
   if (!numbers) throw DataError(fmt::format("{}: the last column does not hold class numbers only", labels_where));
   set_classes(lines, labels_where, samples);
   const std::int64_t each = element_count(shape, records_where);
   if (each < 1 || records.size() / std::uint64_t(each) != lines.size() || records.size() % std::uint64_t(each) != 0)
-    throw DataError(fmt::format("{}: {} bytes are not {} records of {} bytes, as '{}' has lines", records_where, records.size(),
-                                lines.size(), each, labels_where));
+    throw DataError(fmt::format("{}: {} bytes are not {} records of {} bytes, as '{}' has lines", records_where,
+                                records.size(), lines.size(), each, labels_where));
   Shape all = shape;
   all.insert(all.begin(), std::ssize(lines));
   samples.values = Tensor(DType::i8, std::move(all));

@@ -31,7 +31,8 @@ SampleOptions read_sample_options(Fields& fields, const std::string& kind) {
   if (options.scale == 0) fields.fail("scale", "is 0; every sample would be the same");
   options.mean = numbers(fields, "mean", {0});
   options.deviation = numbers(fields, "deviation", {1});
-  if (std::ranges::count(options.deviation, 0.0) > 0) fields.fail("deviation", "holds 0, by which nothing can be divided");
+  if (std::ranges::count(options.deviation, 0.0) > 0)
+    fields.fail("deviation", "holds 0, by which nothing can be divided");
   if (kind == "bytes") options.zero = double(fields.integer_or("zero", -128, 127, 0));
   if (kind == "bytes" || fields.has("shape")) options.shape = fields.integers("shape");
   constexpr std::size_t kMostRank = 4;

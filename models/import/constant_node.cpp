@@ -21,7 +21,8 @@ Tensor constant_value(const Node& node, std::string_view where) {
   if (const auto* tensor = find<Tensor>(node, "value")) return *tensor;
   if (const auto* number = find<float>(node, "value_float")) return tensor_of({}, std::span(number, 1));
   if (const auto* integer = find<std::int64_t>(node, "value_int")) return tensor_of({}, std::span(integer, 1));
-  if (const auto* numbers = find<std::vector<float>>(node, "value_floats")) return tensor_of({std::ssize(*numbers)}, *numbers);
+  if (const auto* numbers = find<std::vector<float>>(node, "value_floats"))
+    return tensor_of({std::ssize(*numbers)}, *numbers);
   if (const auto* integers = find<std::vector<std::int64_t>>(node, "value_ints"))
     return tensor_of({std::ssize(*integers)}, *integers);
   throw DataError(fmt::format("{}: node '{}' (Constant) holds no numbers", where, node.name));
@@ -32,7 +33,8 @@ void take_constants(Model& model, std::string_view where) {
     if (node.op != "Constant") continue;
     const std::string name = node.outputs.size() == 1 ? node.outputs[0] : "";
     if (name.empty() || !model.weights.emplace(name, constant_value(node, where)).second)
-      throw DataError(fmt::format("{}: node '{}' (Constant) must have one output, with a name of its own", where, node.name));
+      throw DataError(
+          fmt::format("{}: node '{}' (Constant) must have one output, with a name of its own", where, node.name));
   }
   std::erase_if(model.graph.nodes, [](const Node& node) { return node.op == "Constant"; });
 }

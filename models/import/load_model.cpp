@@ -24,23 +24,26 @@ constexpr std::array<std::string_view, 4> kFiniteOnly = {"Conv", "Gemm", "MatMul
 void check_finite(const Model& model, const std::string& where) {
   std::set<std::string_view> finite_only;
   for (const Node& node : model.graph.nodes)
-    if (std::ranges::count(kFiniteOnly, std::string_view(node.op)) > 0) finite_only.insert(node.inputs.begin(), node.inputs.end());
+    if (std::ranges::count(kFiniteOnly, std::string_view(node.op)) > 0)
+      finite_only.insert(node.inputs.begin(), node.inputs.end());
   for (const auto& [name, weight] : model.weights) {
     const Tensor* tensor = std::get_if<Tensor>(&weight);
     if (!tensor || tensor->dtype != DType::f32) continue;
     const std::span<const float> values = tensor->as<float>();
     const bool strict = finite_only.contains(name);
-    const auto bad = std::ranges::find_if(values, [&](float value) { return strict ? !std::isfinite(value) : std::isnan(value); });
+    const auto bad =
+        std::ranges::find_if(values, [&](float value) { return strict ? !std::isfinite(value) : std::isnan(value); });
     if (bad != values.end())
-      throw DataError(fmt::format("{}: weight '{}' of shape {} holds {} at index {}; weights must be finite", where, name,
-                                  to_text(tensor->shape), *bad, bad - values.begin()));
+      throw DataError(fmt::format("{}: weight '{}' of shape {} holds {} at index {}; weights must be finite", where,
+                                  name, to_text(tensor->shape), *bad, bad - values.begin()));
   }
 }
 
 /// A graph file is a graph's JSON, or an object that holds one under "graph".
 Graph read_graph(const std::string& text, const std::string& where) {
   constexpr std::size_t kLongestTensor = std::size_t(1) << 20;
-  const Json json = parse_json(text, where, Blame::peer, {.depth = 16, .string_bytes = kLongestTensor, .comments = false});
+  const Json json =
+      parse_json(text, where, Blame::peer, {.depth = 16, .string_bytes = kLongestTensor, .comments = false});
   if (json.is_object() && json.contains("graph")) return graph_from_json(canonical_text(json["graph"]), where);
   return graph_from_json(text, where);
 }
@@ -50,7 +53,8 @@ Model read_safetensors_model(const ModelManifest& manifest, const FileSource& so
   const FileRef& graph = manifest.files.at(1);
   Model model;
   model.graph = read_graph(read_file(source(graph)), graph.path);
-  for (auto& [name, tensor] : read_safetensors(read_file(source(weights)), weights.path)) model.weights.emplace(name, std::move(tensor));
+  for (auto& [name, tensor] : read_safetensors(read_file(source(weights)), weights.path))
+    model.weights.emplace(name, std::move(tensor));
   take_constants(model, graph.path);
   keep_used_weights(model);
   return model;

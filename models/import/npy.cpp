@@ -21,9 +21,17 @@ struct TypeName {
   std::string_view descr;
   DType type;
 };
-constexpr std::array<TypeName, 12> kTypes = {{{"<f4", DType::f32}, {"<f8", DType::f64}, {"<f2", DType::f16}, {"|i1", DType::i8},
-                                              {"|u1", DType::u8}, {"<i2", DType::i16}, {"<u2", DType::u16}, {"<i4", DType::i32},
-                                              {"<u4", DType::u32}, {"<i8", DType::i64}, {"<u8", DType::u64},
+constexpr std::array<TypeName, 12> kTypes = {{{"<f4", DType::f32},
+                                              {"<f8", DType::f64},
+                                              {"<f2", DType::f16},
+                                              {"|i1", DType::i8},
+                                              {"|u1", DType::u8},
+                                              {"<i2", DType::i16},
+                                              {"<u2", DType::u16},
+                                              {"<i4", DType::i32},
+                                              {"<u4", DType::u32},
+                                              {"<i8", DType::i64},
+                                              {"<u8", DType::u64},
                                               {"|b1", DType::boolean}}};
 
 /// Reads the header, a Python dictionary of exactly three entries, without reading any other Python.
@@ -51,7 +59,8 @@ class HeaderReader {
       } else if (key == "shape" && !std::exchange(seen[2], true)) {
         header.shape = tuple();
       } else {
-        fail(fmt::format("has the key '{}' twice or unknown; accepted are 'descr', 'fortran_order' and 'shape'", key.substr(0, 40)));
+        fail(fmt::format("has the key '{}' twice or unknown; accepted are 'descr', 'fortran_order' and 'shape'",
+                         key.substr(0, 40)));
       }
       if (!accept(',')) {
         expect('}');
@@ -65,7 +74,9 @@ class HeaderReader {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view fault) const { throw DataError(fmt::format("{}: the npy header {}", where_, fault)); }
+  [[noreturn]] void fail(std::string_view fault) const {
+    throw DataError(fmt::format("{}: the npy header {}", where_, fault));
+  }
   void skip_blanks() { text_.remove_prefix(std::min(text_.find_first_not_of(" \n"), text_.size())); }
   bool accept(char c) {
     skip_blanks();
@@ -78,7 +89,8 @@ class HeaderReader {
   }
   static std::string printable(std::string_view text) {
     std::string result(text);
-    std::ranges::replace_if(result, [](char c) { return c < 32 || c > 126; }, '?');
+    std::ranges::replace_if(
+        result, [](char c) { return c < 32 || c > 126; }, '?');
     return result;
   }
   std::string_view quoted() {
@@ -92,7 +104,8 @@ class HeaderReader {
   DType type(std::string_view descr) const {
     const auto known = std::ranges::find(kTypes, descr, &TypeName::descr);
     if (known == kTypes.end())
-      fail(fmt::format("says type '{}'; accepted are little-endian '<f2' to '<f8', '|i1' to '<u8' and '|b1'", printable(descr.substr(0, 40))));
+      fail(fmt::format("says type '{}'; accepted are little-endian '<f2' to '<f8', '|i1' to '<u8' and '|b1'",
+                       printable(descr.substr(0, 40))));
     return known->type;
   }
   bool boolean() {
@@ -147,7 +160,8 @@ Tensor from_fortran(std::string_view values, DType type, const Shape& shape) {
 }  // namespace
 
 Tensor read_npy(std::string_view bytes, std::string_view where) {
-  if (!bytes.starts_with(kMagic) || bytes.size() < 10) throw DataError(fmt::format("{}: not an npy file, or cut short", where));
+  if (!bytes.starts_with(kMagic) || bytes.size() < 10)
+    throw DataError(fmt::format("{}: not an npy file, or cut short", where));
   const int version = static_cast<std::uint8_t>(bytes[6]);
   if (version < 1 || version > 3 || bytes[7] != 0)
     throw DataError(fmt::format("{}: npy version {}; accepted are 1 to 3", where, version));
@@ -156,14 +170,16 @@ Tensor read_npy(std::string_view bytes, std::string_view where) {
   std::uint64_t length = 0;
   for (std::size_t i = length_bytes; i-- > 0;) length = length << 8 | static_cast<std::uint8_t>(bytes[8 + i]);
   std::string_view values = bytes.substr(8 + length_bytes);
-  if (length > values.size()) throw DataError(fmt::format("{}: the npy header needs {} bytes, the file ends after {}", where, length, values.size()));
+  if (length > values.size())
+    throw DataError(
+        fmt::format("{}: the npy header needs {} bytes, the file ends after {}", where, length, values.size()));
   const auto header = HeaderReader(values.substr(0, length), where).read();
   values.remove_prefix(length);
   check_file_shape(header.shape, where);
   const std::uint64_t wanted = std::uint64_t(element_count(header.shape, where)) * bytes_of(header.type);
   if (values.size() != wanted)
-    throw DataError(fmt::format("{}: {} values of shape {} need {} bytes, the file holds {}", where, name_of(header.type),
-                                to_text(header.shape), wanted, values.size()));
+    throw DataError(fmt::format("{}: {} values of shape {} need {} bytes, the file holds {}", where,
+                                name_of(header.type), to_text(header.shape), wanted, values.size()));
   if (header.fortran && header.shape.size() > 1) return from_fortran(values, header.type, header.shape);
   Tensor tensor(header.type, header.shape);
   if (wanted > 0) std::memcpy(tensor.bytes.data(), values.data(), wanted);

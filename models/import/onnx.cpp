@@ -57,10 +57,12 @@ int default_opset(const onnx_wire::ModelProto& file, const std::string& where) {
   for (const auto& entry : file.opset_import()) {
     if (!entry.domain().empty() && entry.domain() != "ai.onnx") continue;
     if (entry.version() < kOldestOpset || entry.version() > kNewestOpset)
-      throw DataError(fmt::format("{}: uses opset {}; accepted are {} to {}", where, entry.version(), kOldestOpset, kNewestOpset));
+      throw DataError(
+          fmt::format("{}: uses opset {}; accepted are {} to {}", where, entry.version(), kOldestOpset, kNewestOpset));
     return int(entry.version());
   }
-  throw DataError(fmt::format("{}: names no opset of the default domain; accepted are {} to {}", where, kOldestOpset, kNewestOpset));
+  throw DataError(fmt::format("{}: names no opset of the default domain; accepted are {} to {}", where, kOldestOpset,
+                              kNewestOpset));
 }
 
 /// Everything that exists or will exist by name, so that names made up here differ from all of them.
@@ -73,7 +75,8 @@ void collect_names(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
 }
 
 void add_initializers(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
-  if (graph.sparse_initializer_size() > 0) throw DataError(fmt::format("{}: holds sparse tensors, which are not read", draft.where));
+  if (graph.sparse_initializer_size() > 0)
+    throw DataError(fmt::format("{}: holds sparse tensors, which are not read", draft.where));
   for (const auto& wire : graph.initializer()) {
     const std::string name = checked_name(wire.name(), draft);
     if (name.empty()) throw DataError(fmt::format("{}: an initializer has no name", draft.where));
@@ -90,17 +93,20 @@ ValueInfo read_input(const OnnxDraft& draft, const onnx_wire::ValueInfoProto& wi
   ValueInfo input;
   input.name = checked_name(wire.name(), draft);
   const std::string where = fmt::format("{}: input '{}'", draft.where, input.name);
-  if (input.name.empty() || !wire.type().has_tensor_type()) throw DataError(fmt::format("{} is not a named tensor", where));
+  if (input.name.empty() || !wire.type().has_tensor_type())
+    throw DataError(fmt::format("{} is not a named tensor", where));
   const auto& type = wire.type().tensor_type();
   const std::optional<DType> dtype = dtype_of_onnx(type.elem_type());
-  if (!dtype) throw DataError(fmt::format("{} has type {}, which is not read", where, onnx_type_name(type.elem_type())));
+  if (!dtype)
+    throw DataError(fmt::format("{} has type {}, which is not read", where, onnx_type_name(type.elem_type())));
   input.dtype = as_computed(Tensor(*dtype, {0})).dtype;
   if (!type.has_shape()) throw DataError(fmt::format("{} has no shape", where));
   for (const auto& extent : type.shape().dim()) {
     const bool first = input.shape.empty();
     const bool known = extent.has_dim_value() && extent.dim_value() > 0;
     if (!known && !first)
-      throw DataError(fmt::format("{} leaves extent {} open; only the first, the batch, may be", where, input.shape.size()));
+      throw DataError(
+          fmt::format("{} leaves extent {} open; only the first, the batch, may be", where, input.shape.size()));
     input.shape.push_back(!known || (first && extent.dim_value() == 1) ? -1 : extent.dim_value());
   }
   Shape sample = input.shape;
@@ -124,18 +130,26 @@ void add_inputs(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
 
 Attribute read_attribute(const OnnxDraft& draft, const Node& node, const onnx_wire::AttributeProto& wire) {
   switch (wire.type()) {
-    case 1: return wire.f();
-    case 2: return std::int64_t(wire.i());
+    case 1:
+      return wire.f();
+    case 2:
+      return std::int64_t(wire.i());
     case 3:
       if (!valid_utf8(wire.s())) draft.fail(node, "has a text that is not UTF-8");
       return wire.s();
-    case 4: return tensor_from_wire(wire.t(), fmt::format("{}: node '{}' ({})", draft.where, node.name, node.op));
-    case 5: draft.fail(node, "holds a graph of its own, which is not executed");
-    case 6: return std::vector<float>(wire.floats().begin(), wire.floats().end());
-    case 7: return std::vector<std::int64_t>(wire.ints().begin(), wire.ints().end());
-    default: break;
+    case 4:
+      return tensor_from_wire(wire.t(), fmt::format("{}: node '{}' ({})", draft.where, node.name, node.op));
+    case 5:
+      draft.fail(node, "holds a graph of its own, which is not executed");
+    case 6:
+      return std::vector<float>(wire.floats().begin(), wire.floats().end());
+    case 7:
+      return std::vector<std::int64_t>(wire.ints().begin(), wire.ints().end());
+    default:
+      break;
   }
-  draft.fail(node, fmt::format("has the attribute '{}' of a type that is not read; accepted are numbers, texts, lists of numbers and tensors",
+  draft.fail(node, fmt::format("has the attribute '{}' of a type that is not read; accepted are numbers, texts, lists "
+                               "of numbers and tensors",
                                wire.name().substr(0, 80)));
 }
 
@@ -145,7 +159,8 @@ Node read_node(OnnxDraft& draft, const onnx_wire::NodeProto& wire, int index) {
   const std::string given = checked_name(wire.name(), draft);
   node.name = unique_name(draft.node_names, given.empty() ? fmt::format("{}_{}", node.op, index) : given);
   if (!wire.domain().empty() && wire.domain() != "ai.onnx")
-    draft.fail(node, fmt::format("belongs to the domain '{}'; accepted is the default domain only", checked_name(wire.domain(), draft)));
+    draft.fail(node, fmt::format("belongs to the domain '{}'; accepted is the default domain only",
+                                 checked_name(wire.domain(), draft)));
   for (const std::string& name : wire.input()) {
     const auto alias = draft.alias.find(name);
     node.inputs.push_back(alias == draft.alias.end() ? checked_name(name, draft) : alias->second);
@@ -160,14 +175,16 @@ Node read_node(OnnxDraft& draft, const onnx_wire::NodeProto& wire, int index) {
 }
 
 /// Takes one node in: checked, brought to one form, folded if it is constant, otherwise the last of the graph.
-void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, Node node, const std::vector<std::string>& operators) {
+void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, Node node,
+               const std::vector<std::string>& operators) {
   for (const std::string& name : node.inputs)
     if (!name.empty() && !defined.contains(name))
       draft.fail(node, fmt::format("reads '{}', which nothing before it defines", name));
   const bool any_output = std::ranges::any_of(node.outputs, [](const std::string& name) { return !name.empty(); });
   if (!any_output) draft.fail(node, "has no outputs");
   for (const std::string& name : node.outputs)
-    if (!name.empty() && !defined.insert(name).second) draft.fail(node, fmt::format("defines '{}', which exists already", name));
+    if (!name.empty() && !defined.insert(name).second)
+      draft.fail(node, fmt::format("defines '{}', which exists already", name));
   if (node.op == "Constant") {
     if (node.outputs.size() != 1) draft.fail(node, "has more than one output");
     draft.model.weights[node.outputs[0]] = as_computed(constant_value(node, draft.where));
@@ -196,7 +213,8 @@ void add_nodes(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
     const auto alias = draft.alias.find(wire.name());
     const std::string name = alias == draft.alias.end() ? wire.name() : alias->second;
     if (name.empty() || !computed.contains(name))
-      throw DataError(fmt::format("{}: output '{}' is not computed by any node", draft.where, checked_name(wire.name(), draft)));
+      throw DataError(
+          fmt::format("{}: output '{}' is not computed by any node", draft.where, checked_name(wire.name(), draft)));
     draft.model.graph.outputs.push_back(name);
   }
   if (draft.model.graph.outputs.empty()) throw DataError(fmt::format("{}: the graph has no outputs", draft.where));
@@ -207,10 +225,12 @@ void add_nodes(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
 Model read_onnx(std::string_view bytes, std::string_view where) {
   onnx_wire::ModelProto file;
   constexpr std::size_t kMost = std::size_t(1) << 31;
-  if (bytes.size() >= kMost) throw DataError(fmt::format("{}: has {} bytes; an ONNX file has less than 2 GiB", where, bytes.size()));
+  if (bytes.size() >= kMost)
+    throw DataError(fmt::format("{}: has {} bytes; an ONNX file has less than 2 GiB", where, bytes.size()));
   if (!file.ParseFromArray(bytes.data(), int(bytes.size())) || !file.has_graph())
     throw DataError(fmt::format("{}: not an ONNX model (a protobuf ModelProto with a graph), or cut short", where));
-  if (file.functions_size() > 0) throw DataError(fmt::format("{}: holds functions of its own, which are not executed", where));
+  if (file.functions_size() > 0)
+    throw DataError(fmt::format("{}: holds functions of its own, which are not executed", where));
   OnnxDraft draft;
   draft.where = where;
   draft.opset = default_opset(file, draft.where);

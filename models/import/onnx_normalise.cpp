@@ -44,13 +44,26 @@ struct Moved {
 
 /// Source: the ONNX operator changelog (onnx.ai/onnx/operators, "Changelog").
 constexpr std::array<Moved, 20> kMoved = {{
-    {"Squeeze", 13, "axes", 1},        {"Unsqueeze", 13, "axes", 1},    {"Slice", 10, "starts", 1},
-    {"Slice", 10, "ends", 2},          {"Slice", 10, "axes", 3},        {"Pad", 11, "pads", 1},
-    {"Pad", 11, "value", 2},           {"Clip", 11, "min", 1},          {"Clip", 11, "max", 2},
-    {"Split", 13, "split", 1},         {"TopK", 10, "k", 1},            {"ReduceSum", 13, "axes", 1},
-    {"ReduceMean", 18, "axes", 1},     {"ReduceMax", 18, "axes", 1},    {"ReduceMin", 18, "axes", 1},
-    {"ReduceProd", 18, "axes", 1},     {"ReduceL1", 18, "axes", 1},     {"ReduceL2", 18, "axes", 1},
-    {"ReduceSumSquare", 18, "axes", 1}, {"ReduceLogSumExp", 18, "axes", 1},
+    {"Squeeze", 13, "axes", 1},
+    {"Unsqueeze", 13, "axes", 1},
+    {"Slice", 10, "starts", 1},
+    {"Slice", 10, "ends", 2},
+    {"Slice", 10, "axes", 3},
+    {"Pad", 11, "pads", 1},
+    {"Pad", 11, "value", 2},
+    {"Clip", 11, "min", 1},
+    {"Clip", 11, "max", 2},
+    {"Split", 13, "split", 1},
+    {"TopK", 10, "k", 1},
+    {"ReduceSum", 13, "axes", 1},
+    {"ReduceMean", 18, "axes", 1},
+    {"ReduceMax", 18, "axes", 1},
+    {"ReduceMin", 18, "axes", 1},
+    {"ReduceProd", 18, "axes", 1},
+    {"ReduceL1", 18, "axes", 1},
+    {"ReduceL2", 18, "axes", 1},
+    {"ReduceSumSquare", 18, "axes", 1},
+    {"ReduceLogSumExp", 18, "axes", 1},
 }};
 
 void normalise_batch_norm(const OnnxDraft& draft, Node& node) {
@@ -68,7 +81,8 @@ void normalise_dropout(const OnnxDraft& draft, Node& node) {
     const Tensor* training = draft.constant(node.inputs[2]);
     if (!training || training->dtype != DType::boolean || training->size() != 1)
       draft.fail(node, "has a training_mode that is not a constant");
-    if (training->bytes.data()[0] != std::byte{}) draft.fail(node, "is in training mode; export the model for inference");
+    if (training->bytes.data()[0] != std::byte{})
+      draft.fail(node, "is in training mode; export the model for inference");
   }
   if (node.inputs.empty()) draft.fail(node, "has no input");
   node.op = "Identity";

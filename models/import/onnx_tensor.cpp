@@ -88,7 +88,8 @@ Tensor from_raw(const std::string& raw, const TypeRow& row, Shape shape, std::st
     std::memcpy(tensor.bytes.data(), raw.data(), raw.size());
   }
   if (*row.held == DType::boolean)
-    for (std::byte& value : std::span(tensor.bytes.data(), tensor.bytes.size())) value = std::byte(value != std::byte{});
+    for (std::byte& value : std::span(tensor.bytes.data(), tensor.bytes.size()))
+      value = std::byte(value != std::byte{});
   return tensor;
 }
 
@@ -127,18 +128,25 @@ Tensor tensor_from_wire(const TensorProto& wire, std::string_view where) {
     throw DataError(fmt::format("{}: the values lie in another file; save the model with its weights inside", where));
   const TypeRow* row = row_of(wire.data_type());
   if (!row || !row->held)
-    throw DataError(fmt::format("{}: holds {}, which is not read; numbers of 2 to 64 bits other than 8-bit and 4-bit floats are",
-                                where, onnx_type_name(wire.data_type())));
+    throw DataError(
+        fmt::format("{}: holds {}, which is not read; numbers of 2 to 64 bits other than 8-bit and 4-bit floats are",
+                    where, onnx_type_name(wire.data_type())));
   Shape shape(wire.dims().begin(), wire.dims().end());
   check_file_shape(shape, where);
   if (wire.has_raw_data() && !wire.raw_data().empty()) return from_raw(wire.raw_data(), *row, std::move(shape), where);
   switch (row->field) {
-    case Field::floats: return from_values(wire.float_data(), *row, std::move(shape), where);
-    case Field::int32s: return from_values(wire.int32_data(), *row, std::move(shape), where);
-    case Field::int64s: return from_values(wire.int64_data(), *row, std::move(shape), where);
-    case Field::doubles: return from_values(wire.double_data(), *row, std::move(shape), where);
-    case Field::uint64s: return from_values(wire.uint64_data(), *row, std::move(shape), where);
-    case Field::none: break;
+    case Field::floats:
+      return from_values(wire.float_data(), *row, std::move(shape), where);
+    case Field::int32s:
+      return from_values(wire.int32_data(), *row, std::move(shape), where);
+    case Field::int64s:
+      return from_values(wire.int64_data(), *row, std::move(shape), where);
+    case Field::doubles:
+      return from_values(wire.double_data(), *row, std::move(shape), where);
+    case Field::uint64s:
+      return from_values(wire.uint64_data(), *row, std::move(shape), where);
+    case Field::none:
+      break;
   }
   throw DataError(fmt::format("{}: holds no values", where));
 }

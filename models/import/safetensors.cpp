@@ -1,5 +1,5 @@
-// Source: the format's description in huggingface/safetensors (README, "Format"): 8 bytes little-endian length of a JSON
-// header, the header, then the values of all tensors without gaps.
+// Source: the format's description in huggingface/safetensors (README, "Format"): 8 bytes little-endian length of a
+// JSON header, the header, then the values of all tensors without gaps.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,10 +20,18 @@ struct TypeName {
   std::string_view name;
   DType type;
 };
-constexpr std::array<TypeName, 13> kTypes = {{{"F32", DType::f32}, {"F64", DType::f64}, {"F16", DType::f16},
-                                              {"BF16", DType::bf16}, {"I8", DType::i8}, {"U8", DType::u8},
-                                              {"I16", DType::i16}, {"U16", DType::u16}, {"I32", DType::i32},
-                                              {"U32", DType::u32}, {"I64", DType::i64}, {"U64", DType::u64},
+constexpr std::array<TypeName, 13> kTypes = {{{"F32", DType::f32},
+                                              {"F64", DType::f64},
+                                              {"F16", DType::f16},
+                                              {"BF16", DType::bf16},
+                                              {"I8", DType::i8},
+                                              {"U8", DType::u8},
+                                              {"I16", DType::i16},
+                                              {"U16", DType::u16},
+                                              {"I32", DType::i32},
+                                              {"U32", DType::u32},
+                                              {"I64", DType::i64},
+                                              {"U64", DType::u64},
                                               {"BOOL", DType::boolean}}};
 constexpr std::uint64_t kLongestHeader = std::uint64_t(16) << 20;
 constexpr std::string_view kMetadata = "__metadata__";
@@ -36,13 +44,16 @@ struct Place {
 
 /// The 8 bytes that give the header's length, and the header.
 std::string_view header_of(std::string_view bytes, std::string_view where) {
-  if (bytes.size() < 8) throw DataError(fmt::format("{}: {} bytes are too few for a safetensors file", where, bytes.size()));
+  if (bytes.size() < 8)
+    throw DataError(fmt::format("{}: {} bytes are too few for a safetensors file", where, bytes.size()));
   std::uint64_t length = 0;
   for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<std::uint8_t>(bytes[std::size_t(i)]);
   if (length > kLongestHeader)
-    throw DataError(fmt::format("{}: a header of {} bytes; at most {} are read (is this a safetensors file?)", where, length, kLongestHeader));
+    throw DataError(fmt::format("{}: a header of {} bytes; at most {} are read (is this a safetensors file?)", where,
+                                length, kLongestHeader));
   if (length > bytes.size() - 8)
-    throw DataError(fmt::format("{}: the header needs {} bytes, the file ends after {}", where, length, bytes.size() - 8));
+    throw DataError(
+        fmt::format("{}: the header needs {} bytes, the file ends after {}", where, length, bytes.size() - 8));
   return bytes.substr(8, length);
 }
 
@@ -54,16 +65,18 @@ Tensor read_entry(const Json& entry, const std::string& where, std::string_view 
   fields.done();
   const auto known = std::ranges::find(kTypes, std::string_view(type), &TypeName::name);
   if (known == kTypes.end())
-    fields.fail("dtype", fmt::format("is '{}'; accepted are F64, F32, F16, BF16, I8 to I64, U8 to U64 and BOOL", type.substr(0, 40)));
+    fields.fail("dtype", fmt::format("is '{}'; accepted are F64, F32, F16, BF16, I8 to I64, U8 to U64 and BOOL",
+                                     type.substr(0, 40)));
   check_file_shape(shape, where);
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || std::uint64_t(offsets[1]) > values.size())
-    fields.fail("data_offsets", fmt::format("is {}; accepted are two rising offsets up to {}", to_text(offsets), values.size()));
+    fields.fail("data_offsets",
+                fmt::format("is {}; accepted are two rising offsets up to {}", to_text(offsets), values.size()));
   place.begin = std::uint64_t(offsets[0]);
   place.end = std::uint64_t(offsets[1]);
   const std::uint64_t wanted = std::uint64_t(element_count(shape, where)) * bytes_of(known->type);
   if (place.end - place.begin != wanted)
-    throw DataError(fmt::format("{}: {} values of shape {} need {} bytes, the offsets give {}", where, type, to_text(shape), wanted,
-                                place.end - place.begin));
+    throw DataError(fmt::format("{}: {} values of shape {} need {} bytes, the offsets give {}", where, type,
+                                to_text(shape), wanted, place.end - place.begin));
   Tensor tensor(known->type, shape);
   if (wanted > 0) std::memcpy(tensor.bytes.data(), values.data() + place.begin, wanted);
   return tensor;
@@ -75,8 +88,8 @@ void check_places(std::vector<Place>& places, std::uint64_t size, std::string_vi
   std::uint64_t reached = 0;
   for (const Place& place : places) {
     if (place.begin != reached)
-      throw DataError(fmt::format("{}: tensor '{}' begins at byte {}, {} byte {} where the one before ends", where, place.name,
-                                  place.begin, place.begin < reached ? "before" : "after", reached));
+      throw DataError(fmt::format("{}: tensor '{}' begins at byte {}, {} byte {} where the one before ends", where,
+                                  place.name, place.begin, place.begin < reached ? "before" : "after", reached));
     reached = place.end;
   }
   if (reached != size) throw DataError(fmt::format("{}: the tensors end at byte {} of {}", where, reached, size));
@@ -107,7 +120,8 @@ std::string write_safetensors(const TensorMap& tensors) {
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
     const auto known = std::ranges::find(kTypes, tensor.dtype, &TypeName::type);
-    header[name] = {{"dtype", known->name}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
+    header[name] = {
+        {"dtype", known->name}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
     offset += tensor.bytes.size();
   }
   std::string text = canonical_text(header);

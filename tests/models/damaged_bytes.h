@@ -13,7 +13,8 @@ namespace qb {
 inline std::string from_hex(std::string_view digits) {
   const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::string bytes;
-  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) bytes.push_back(char(value(digits[i]) * 16 + value(digits[i + 1])));
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(char(value(digits[i]) * 16 + value(digits[i + 1])));
   return bytes;
 }
 

@@ -8,18 +8,34 @@
 namespace qb {
 namespace {
 
-const std::string kImages = from_hex("00000803" "00000002" "00000002" "00000003" "000102030405060708090aff");
-const std::string kLabels = from_hex("00000801" "00000002" "0703");
+const std::string kImages = from_hex(
+    "00000803"
+    "00000002"
+    "00000002"
+    "00000003"
+    "000102030405060708090aff");
+const std::string kLabels = from_hex(
+    "00000801"
+    "00000002"
+    "0703");
 
 TEST_CASE("IDX images get a channel and their labels") {
   const RawSamples samples = read_idx_samples(kImages, "images", kLabels, "labels");
   CHECK(samples.values.shape == Shape{2, 1, 2, 3});
   CHECK(samples.targets == std::vector<std::int32_t>{7, 3});
   CHECK(samples.classes == 8);
-  const std::string three = from_hex("00000801" "00000003" "070301");
+  const std::string three = from_hex(
+      "00000801"
+      "00000003"
+      "070301");
   CHECK(fault_of([&] { read_idx_samples(kImages, "images", three, "labels"); }) == "labels: 3 labels for 2 samples");
-  CHECK(fault_of([&] { read_idx_samples(kImages, "images", kImages, "labels"); }).find("one dimension") != std::string::npos);
-  const std::string none = from_hex("00000803" "00000000" "00000002" "00000003");
+  CHECK(fault_of([&] { read_idx_samples(kImages, "images", kImages, "labels"); }).find("one dimension") !=
+        std::string::npos);
+  const std::string none = from_hex(
+      "00000803"
+      "00000000"
+      "00000002"
+      "00000003");
   CHECK(fault_of([&] { read_idx_samples(none, "images", kLabels, "labels"); }).find("no samples") != std::string::npos);
 }
 
@@ -51,7 +67,9 @@ TEST_CASE("byte records are as many as their labels") {
   CHECK(samples.targets == std::vector<std::int32_t>{7, 2});
   for (std::size_t size = 0; size < records.size(); ++size)
     CHECK(!fault_of([&] { read_byte_samples(records.substr(0, size), "a.bin", {1, 3}, labels, "a.csv"); }).empty());
-  CHECK(fault_of([&] { read_byte_samples(records, "a.bin", {1, 3}, "a,x\nb,y\n", "a.csv"); }).find("class numbers") != std::string::npos);
+  CHECK(fault_of([&] {
+          read_byte_samples(records, "a.bin", {1, 3}, "a,x\nb,y\n", "a.csv");
+        }).find("class numbers") != std::string::npos);
 }
 
 TEST_CASE("npy inputs and labels are read together") {
@@ -59,7 +77,9 @@ TEST_CASE("npy inputs and labels are read together") {
   const std::int64_t labels[] = {1, 0};
   const std::string inputs = write_npy(tensor_of({2, 2}, values)), targets = write_npy(tensor_of({2}, labels));
   CHECK(read_npy_samples(inputs, "x.npy", targets, "y.npy").targets == std::vector<std::int32_t>{1, 0});
-  const auto fault = [&](const std::string& file) { return fault_of([&] { read_npy_samples(inputs, "x.npy", file, "y.npy"); }); };
+  const auto fault = [&](const std::string& file) {
+    return fault_of([&] { read_npy_samples(inputs, "x.npy", file, "y.npy"); });
+  };
   CHECK(fault(inputs).find("one dimension") != std::string::npos);
   CHECK(fault(write_npy(tensor_of({4}, values))).find("f32") != std::string::npos);
   const std::int64_t negative[] = {1, -1};

@@ -23,8 +23,15 @@ std::string gzip(const std::string& plain) {
 }
 
 // 2 x 3 unsigned bytes, and one negative 16-bit integer, by the description of the format.
-const std::string kBytes = from_hex("00000802" "00000002" "00000003" "000102fdfeff");
-const std::string kShort = from_hex("00000b01" "00000001" "fffe");
+const std::string kBytes = from_hex(
+    "00000802"
+    "00000002"
+    "00000003"
+    "000102fdfeff");
+const std::string kShort = from_hex(
+    "00000b01"
+    "00000001"
+    "fffe");
 
 TEST_CASE("IDX files are read, plain and compressed") {
   for (const std::string& file : {kBytes, gzip(kBytes)}) {

@@ -12,8 +12,8 @@ namespace qb {
 namespace {
 
 // Written by the onnx package at IR 3, opset 8, nodes without names, the weight w also listed as an input:
-// x [1, 3] -> Dropout, Slice(0:2), Pad(one 2 behind), Clip(-1, 3), Unsqueeze, Squeeze, MatMul(Reshape(w [6] to [3, -1])),
-// Reshape(to [1, 2]), BatchNormalization(all ones), Softmax.
+// x [1, 3] -> Dropout, Slice(0:2), Pad(one 2 behind), Clip(-1, 3), Unsqueeze, Squeeze, MatMul(Reshape(w [6] to [3,
+// -1])), Reshape(to [1, 2]), BatchNormalization(all ones), Softmax.
 constexpr std::string_view kOld =
     "080312003aff040a200a0178120164220744726f706f75742a0f0a05726174696f150000003fa001010a360a01641201732205536c6963"
     "652a0b0a04617865734001a001072a0b0a04656e64734002a001072a0d0a067374617274734000a001070a2f0a01731201702203506164"
@@ -91,10 +91,12 @@ TEST_CASE("attributes that moved between opsets come out in one form and compute
   const float input[] = {0.5f, -3, 9, 0, 0, 0};
   const Tensor& output = executor.run(tensor_of({2, 3}, input));
   REQUIRE(output.shape == Shape{2, 2});
-  // By hand: [0.5, -1, 2] w = [7.5, 9] and [0, 0, 2] w = [10, 12]; the normalization divides differences by sqrt(1 + 1e-5).
+  // By hand: [0.5, -1, 2] w = [7.5, 9] and [0, 0, 2] w = [10, 12]; the normalization divides differences by sqrt(1 +
+  // 1e-5).
   for (const auto& [row, difference] : {std::pair{0, 1.5}, {1, 2.0}}) {
     const double first = 1 / (1 + std::exp(difference / std::sqrt(1 + 1e-5)));
-    CHECK(output.as<float>()[std::size_t(2 * row)] == doctest::Approx(first).epsilon(1e-5));  // float32 exp of values near 10
+    CHECK(output.as<float>()[std::size_t(2 * row)] ==
+          doctest::Approx(first).epsilon(1e-5));  // float32 exp of values near 10
   }
 }
 
@@ -174,29 +176,37 @@ TEST_CASE("a Reshape follows the batch only where its input begins with it") {
 }
 
 TEST_CASE("what is not read is named") {
-  const auto says = [](const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; };
-  CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_op_type("Rellu"); }), "did you mean 'Relu'"));
-  CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_domain("com.microsoft"); }), "com.microsoft"));
-  CHECK(says(fault_after([](ModelProto& f) { f.mutable_opset_import(0)->set_version(6); }), "opset 6; accepted are 7 to 21"));
+  const auto says = [](const std::string& message, std::string_view part) {
+    return message.find(part) != std::string::npos;
+  };
+  CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_op_type("Rellu"); }),
+             "did you mean 'Relu'"));
+  CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_domain("com.microsoft"); }),
+             "com.microsoft"));
+  CHECK(says(fault_after([](ModelProto& f) { f.mutable_opset_import(0)->set_version(6); }),
+             "opset 6; accepted are 7 to 21"));
   CHECK(says(fault_after([](ModelProto& f) { f.mutable_opset_import(0)->set_version(22); }), "opset 22"));
   CHECK(says(fault_after([](ModelProto& f) { f.clear_opset_import(); }), "no opset"));
   CHECK(says(fault_after([](ModelProto& f) { f.add_functions(); }), "functions"));
-  CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_input(0, "nobody"); }), "'nobody'"));
+  CHECK(
+      says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_node(0)->set_input(0, "nobody"); }), "'nobody'"));
   CHECK(says(fault_after([](ModelProto& f) { add_node(f, "Neg", {"x"}, {"y"}); }), "exists already"));
   CHECK(says(fault_after([](ModelProto& f) { f.mutable_graph()->mutable_output(0)->set_name("x"); }), "not computed"));
   CHECK(says(fault_after([](ModelProto& f) { add_input(f, "z", {-1, -1}); }), "leaves extent 1 open"));
   CHECK(says(fault_after([](ModelProto& f) { add_input(f, "x", {1}); }), "two inputs"));
   CHECK(says(fault_after([](ModelProto& f) {
-    auto* attribute = f.mutable_graph()->mutable_node(0)->add_attribute();
-    attribute->set_name("body");
-    attribute->set_type(5);
-  }), "graph of its own"));
+               auto* attribute = f.mutable_graph()->mutable_node(0)->add_attribute();
+               attribute->set_name("body");
+               attribute->set_type(5);
+             }),
+             "graph of its own"));
   CHECK(says(fault_after([](ModelProto& f) {
-    auto* tensor = f.mutable_graph()->add_initializer();
-    tensor->set_name("w");
-    tensor->set_data_type(1);
-    tensor->set_data_location(1);
-  }), "another file"));
+               auto* tensor = f.mutable_graph()->add_initializer();
+               tensor->set_name("w");
+               tensor->set_data_type(1);
+               tensor->set_data_location(1);
+             }),
+             "another file"));
   CHECK(says(fault_of([] { read_onnx("no model", "m.onnx"); }), "not an ONNX model"));
 }
 

@@ -42,15 +42,26 @@ TEST_CASE("what is written reads back, and equal tensors give equal bytes") {
 }
 
 TEST_CASE("safetensors faults are named") {
-  CHECK(fault(file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
-                      "123456")).find("before byte 4") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "12")).find("after byte 0") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "12")).find("end at byte 1 of 2") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", "1")).find("F8_E4M3") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", "1")).find("negative") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", "1")).find("9 dimensions") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1099511627776,1099511627776],"data_offsets":[0,1]}})", "1")).find("2^40") != std::string::npos);
-  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}})", "1")).find("unknown key 'x'") != std::string::npos);
+  CHECK(
+      fault(
+          file_of(
+              R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
+              "123456"))
+          .find("before byte 4") != std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "12")).find("after byte 0") !=
+        std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "12")).find("end at byte 1 of 2") !=
+        std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", "1")).find("F8_E4M3") !=
+        std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", "1")).find("negative") !=
+        std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", "1"))
+            .find("9 dimensions") != std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1099511627776,1099511627776],"data_offsets":[0,1]}})", "1"))
+            .find("2^40") != std::string::npos);
+  CHECK(fault(file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}})", "1")).find("unknown key 'x'") !=
+        std::string::npos);
   CHECK(fault(file_of("[]", "")).find("not a JSON object") != std::string::npos);
   CHECK(fault(std::string("\xff\xff\xff\xff\0\0\0\0{}", 10)).find("at most") != std::string::npos);
   CHECK(fault(file_of(R"({"__metadata__":{"format":"pt"}})", "")).empty());

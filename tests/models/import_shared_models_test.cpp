@@ -14,7 +14,8 @@
 namespace qb {
 namespace {
 
-const DataRoots kRoots{{std::filesystem::path(QB_SHARED_ROOT) / "data", std::filesystem::path(QB_SOURCE_ROOT) / "configs"}};
+const DataRoots kRoots{
+    {std::filesystem::path(QB_SHARED_ROOT) / "data", std::filesystem::path(QB_SOURCE_ROOT) / "configs"}};
 const FileSource kSource = [](const FileRef& file) { return kRoots.find(file.path); };
 
 ModelManifest read_entry(const std::string& text) {
@@ -78,9 +79,10 @@ TEST_CASE("ResNet-20 has the same weights in both formats, and the graph file co
   const auto onnx = shared_path("data/cifar-resnet-akamaster/resnet20.onnx");
   if (onnx.empty()) return;
   const Model wanted = read_onnx(read_file(onnx), "resnet20.onnx");
-  const TensorMap tensors =
-      read_safetensors(read_file(shared_path("data/cifar-resnet-akamaster/resnet20.safetensors")), "resnet20.safetensors");
-  const Graph graph = graph_from_json(read_file(std::filesystem::path(QB_SOURCE_ROOT) / "configs/models/resnet20.json"), "resnet20.json");
+  const TensorMap tensors = read_safetensors(read_file(shared_path("data/cifar-resnet-akamaster/resnet20.safetensors")),
+                                             "resnet20.safetensors");
+  const Graph graph = graph_from_json(read_file(std::filesystem::path(QB_SOURCE_ROOT) / "configs/models/resnet20.json"),
+                                      "resnet20.json");
   std::size_t compared = 0;
   for (const auto& [name, tensor] : tensors) {
     const auto found = wanted.weights.find(name);
@@ -100,7 +102,9 @@ TEST_CASE("ResNet-20 has the same weights in both formats, and the graph file co
 
 TEST_CASE("MNIST has the published raw bytes and labels") {
   if (shared_path("data/mnist-idx").empty()) return;
-  const auto raw = [](const char* name) { return gunzip(read_file(shared_path(std::string("data/mnist-idx/") + name)), name); };
+  const auto raw = [](const char* name) {
+    return gunzip(read_file(shared_path(std::string("data/mnist-idx/") + name)), name);
+  };
   CHECK(md5(raw("t10k-images-idx3-ubyte.gz")) == "2646ac647ad5339dbf082846283269ea");
   CHECK(md5(raw("t10k-labels-idx1-ubyte.gz")) == "27ae3e4e09519cfbb04c329615203637");
   CHECK(md5(raw("train-labels-idx1-ubyte.gz")) == "a25bea736e30d166cdddb491f175f624");
@@ -110,7 +114,8 @@ TEST_CASE("MNIST has the published raw bytes and labels") {
           "dataset": {"idx": "mnist-idx", "scale": 0.00392156862745098, "mean": 0.1307, "deviation": 0.3081}})");
   const Dataset test = load_dataset(manifest, "test", 0, 1, kSource);
   CHECK(test.inputs.shape == Shape{10000, 1, 28, 28});
-  CHECK(std::vector<std::int32_t>(test.targets.begin(), test.targets.begin() + 5) == std::vector<std::int32_t>{7, 2, 1, 0, 4});
+  CHECK(std::vector<std::int32_t>(test.targets.begin(), test.targets.begin() + 5) ==
+        std::vector<std::int32_t>{7, 2, 1, 0, 4});
   CHECK(test.inputs.as<float>()[0] == float(-0.1307 / 0.3081));
   const Dataset calibration = load_dataset(manifest, "calibration", 256, 1, kSource);
   CHECK(calibration.inputs.shape == Shape{256, 1, 28, 28});
@@ -126,12 +131,14 @@ TEST_CASE("keyword samples and iris are read as their models expect") {
   const Dataset words = load_dataset(kws, "test", 0, 1, kSource);
   CHECK(words.inputs.shape == Shape{1000, 1, 49, 10});
   CHECK(words.classes == 12);
-  CHECK(std::vector<std::int32_t>(words.targets.begin(), words.targets.begin() + 3) == std::vector<std::int32_t>{7, 2, 6});
+  CHECK(std::vector<std::int32_t>(words.targets.begin(), words.targets.begin() + 3) ==
+        std::vector<std::int32_t>{7, 2, 6});
   CHECK(words.inputs.as<float>()[0] == -0x1.7ae332p+5f);
   CHECK(words.inputs.as<float>()[489] == -0x1.2b5e2ep-1f);
 
   const Dataset flowers = load_dataset(
-      read_entry(R"({"onnx": "winml-iris-onnx/Network.onnx", "dataset": {"csv": "winml-iris-onnx/iris.data"}})"), "test", 0, 1, kSource);
+      read_entry(R"({"onnx": "winml-iris-onnx/Network.onnx", "dataset": {"csv": "winml-iris-onnx/iris.data"}})"),
+      "test", 0, 1, kSource);
   CHECK(flowers.inputs.shape == Shape{150, 4});
   CHECK(flowers.inputs.as<float>()[0] == 5.1f);
   CHECK(flowers.targets[0] == 0);

@@ -13,7 +13,8 @@
 namespace qb {
 namespace {
 
-constexpr const char* kGraph = R"({"opset": 21, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 2]}], "outputs": ["y"],
+constexpr const char* kGraph =
+    R"({"opset": 21, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 2]}], "outputs": ["y"],
   "nodes": [{"name": "dense", "op": "Gemm", "inputs": ["x", "w", "shift"], "outputs": ["y"], "attributes": {}},
             {"name": "shift", "op": "Constant", "inputs": [], "outputs": ["unused"], "attributes": {"value_floats": {"numbers": [1]}}}]})";
 
@@ -59,7 +60,9 @@ struct Place {
 constexpr const char* kEntry =
     R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "scale": 2, "mean": [1, 3], "deviation": 4}})";
 
-bool says(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool says(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST_CASE("an entry becomes a manifest that loads, and survives JSON") {
   Place place;
@@ -97,7 +100,8 @@ TEST_CASE("digests change with whatever defines the bytes, and with nothing else
   CHECK(model_digest(other) == model_digest(manifest));
   other.files[0].sha256[0] ^= 1;
   CHECK(model_digest(other) != model_digest(manifest));
-  const ModelManifest unscaled = place.read(R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv"}})");
+  const ModelManifest unscaled =
+      place.read(R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv"}})");
   CHECK(data_digest(unscaled) != data_digest(manifest));
   CHECK(model_digest(unscaled) == model_digest(manifest));
 }
@@ -107,8 +111,8 @@ TEST_CASE("calibration samples are held out of the test split, or there are none
   std::string lines;
   for (int i = 0; i < 20; ++i) lines += std::to_string(i) + ",0," + std::to_string(i % 2) + "\n";
   place.write("birds.csv", lines);
-  const ModelManifest manifest =
-      place.read(R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "calibration": 5}})");
+  const ModelManifest manifest = place.read(
+      R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "calibration": 5}})");
   const Dataset test = load_dataset(manifest, "test", 0, 1, place.source);
   const Dataset calibration = load_dataset(manifest, "calibration", 0, 1, place.source);
   CHECK(test.count() == 15);
@@ -123,23 +127,33 @@ TEST_CASE("calibration samples are held out of the test split, or there are none
   CHECK_THROWS_AS(load_dataset(manifest, "train", 0, 1, place.source), DataError);
   CHECK_THROWS_AS(load_dataset(manifest, "tests", 0, 1, place.source), InputError);
 
-  const ModelManifest open = place.read(R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv"}})");
+  const ModelManifest open =
+      place.read(R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv"}})");
   const Dataset none = load_dataset(open, "calibration", 0, 1, place.source);
   CHECK(none.count() == 0);
   CHECK(says(none.name, "no training data"));
-  const std::string greedy = R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "calibration": 20}})";
+  const std::string greedy =
+      R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "calibration": 20}})";
   CHECK(says(fault_of([&] { place.read(greedy); }), "cannot hold 20 of 20"));
 }
 
 TEST_CASE("calibration comes from training data where there is some") {
   Place place;
-  const std::string pixels = "00000002" "00000001" "00000002";
+  const std::string pixels =
+      "00000002"
+      "00000001"
+      "00000002";
   place.write("digits/t10k-images-idx3-ubyte", from_hex("00000803" + pixels + "01020304"));
-  place.write("digits/t10k-labels-idx1-ubyte", from_hex("00000801" "00000002" "0001"));
+  place.write("digits/t10k-labels-idx1-ubyte", from_hex("00000801"
+                                                        "00000002"
+                                                        "0001"));
   place.write("digits/train-images-idx3-ubyte", from_hex("00000803" + pixels + "0a0b0c0d"));
-  place.write("digits/train-labels-idx1-ubyte", from_hex("00000801" "00000002" "0203"));
+  place.write("digits/train-labels-idx1-ubyte", from_hex("00000801"
+                                                         "00000002"
+                                                         "0203"));
   const auto entry = [](const std::string& rest) {
-    return R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"idx": "digits", "shape": [2])" + rest + "}}";
+    return R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"idx": "digits", "shape": [2])" +
+           rest + "}}";
   };
   const ModelManifest manifest = place.read(entry(""));
   CHECK(manifest.dataset.files.size() == 4);
@@ -156,7 +170,8 @@ TEST_CASE("calibration comes from training data where there is some") {
 TEST_CASE("a wrong entry is refused with the nearest right word") {
   Place place;
   const auto entry = [](const std::string& model, const std::string& data) {
-    return R"({"safetensors": "w.safetensors", "graph": "graph.json")" + model + R"(, "dataset": {"csv": "birds.csv")" + data + "}}";
+    return R"({"safetensors": "w.safetensors", "graph": "graph.json")" + model + R"(, "dataset": {"csv": "birds.csv")" +
+           data + "}}";
   };
   CHECK(says(place.input_fault(entry(R"(, "taks": "classification")", "")), "'taks'; did you mean 'task'?"));
   CHECK(says(place.input_fault(entry(R"(, "task": "clasification")", "")), "did you mean 'classification'?"));
@@ -167,7 +182,8 @@ TEST_CASE("a wrong entry is refused with the nearest right word") {
   CHECK(says(place.input_fault(entry("", R"(, "npy": "x.npy")")), "names 2 kinds"));
   CHECK(says(place.input_fault(R"({"onxx": "m.onnx"})"), "did you mean 'onnx'?"));
   CHECK(says(place.input_fault(R"({"onnx": "m.onnx", "safetensors": "w.safetensors", "dataset": {}})"), "names both"));
-  CHECK(says(place.input_fault(R"({"onnx": "w.safetensor", "dataset": {"csv": "birds.csv"}})"), "did you mean 'w.safetensors'?"));
+  CHECK(says(place.input_fault(R"({"onnx": "w.safetensor", "dataset": {"csv": "birds.csv"}})"),
+             "did you mean 'w.safetensors'?"));
   CHECK(says(place.input_fault(R"({"onnx": "../m.onnx", "dataset": {"csv": "birds.csv"}})"), "not a path below"));
   CHECK(says(place.input_fault(R"({"onnx": "/etc/passwd", "dataset": {"csv": "birds.csv"}})"), "not a path below"));
   CHECK(says(place.input_fault(R"("glyphs-cnn")"), "not a model of the zoo"));
@@ -194,7 +210,8 @@ TEST_CASE("a zoo model is a folder with a graph, a dataset and weights of the st
   place.write("birds.csv", "0,1,wren\n2,3,finch\n");
   place.write("zoo/small/weights.safetensors", weights);
   const auto description = [](const std::string& sha256) {
-    return R"({"graph": )" + std::string(kGraph) + R"(, "task": "classification", "dataset": {"csv": "birds.csv"}, "sha256": ")" + sha256 + "\"}";
+    return R"({"graph": )" + std::string(kGraph) +
+           R"(, "task": "classification", "dataset": {"csv": "birds.csv"}, "sha256": ")" + sha256 + "\"}";
   };
   place.write("zoo/small/model.json", description(sha256_hex(weights)));
   CHECK(zoo_model_names(place.roots) == std::vector<std::string>{"small"});
