@@ -25,7 +25,7 @@ namespace qb {
 
 namespace {
 
-/// A line such as "VmRSS:    2292 kB" of /proc/self/status, in bytes.
+/// A line such as "VmHWM:    2292 kB" of /proc/self/status, in bytes.
 std::int64_t status_bytes(std::string_view key) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
@@ -68,7 +68,6 @@ std::string read_until(int descriptor, std::int64_t deadline_ns) {
 
 }  // namespace
 
-std::int64_t resident_bytes() { return status_bytes("VmRSS:"); }
 std::int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
 
 bool reset_peak() {
