@@ -32,7 +32,7 @@ Loaded load(const Json& entry) {
 
 /// Samples whose best class is the right one.
 std::int64_t hits(const Loaded& loaded, std::int64_t limit = 0) {
-  Executor executor(loaded.model, {.threads = 2, .batch = kBatch});
+  Executor executor(loaded.model, {.batch = kBatch});
   const std::int64_t count = limit > 0 ? limit : loaded.test.count();
   std::int64_t right = 0;
   for (std::int64_t begin = 0; begin < count; begin += kBatch) {

@@ -1,5 +1,6 @@
 // Operators on integer codes against ONNX's own node tests: as files (models and tensors) and as decoded vectors.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -58,7 +59,7 @@ TEST_CASE("ONNX node tests of quantized operators, from their files") {
     }
     INFO(name);
     const auto tensor = [&](const std::string& stem, std::size_t i) -> std::optional<Tensor> {
-      const std::filesystem::path path = folder / name / "test_data_set_0" / (stem + "_" + std::to_string(i) + ".pb");
+      const std::filesystem::path path = folder / name / "test_data_set_0" / fmt::format("{}_{}.pb", stem, i);
       if (!std::filesystem::exists(path)) return std::nullopt;
       return read_onnx_tensor(read_file(path), path.filename().string());
     };
@@ -122,7 +123,7 @@ TEST_CASE("ONNX node tests of quantized operators, as decoded vectors") {
     for (const Json& input : entry.at("inputs")) inputs.push_back(tensor_from(input));
     std::vector<const Tensor*> pointers;
     for (const Tensor& input : inputs) pointers.push_back(&input);
-    for (std::size_t i = 0; i < entry.at("outputs").size(); ++i) node.outputs.push_back("y" + std::to_string(i));
+    for (std::size_t i = 0; i < entry.at("outputs").size(); ++i) node.outputs.push_back(fmt::format("y{}", i));
     const std::vector<Tensor> outputs = evaluate_node(node, 21, pointers);
     for (std::size_t i = 0; i < node.outputs.size(); ++i) check_same(outputs[i], tensor_from(entry.at("outputs")[i]));
     ++ran;

@@ -1,6 +1,7 @@
 // Operators against outputs that the reference evaluator of the onnx package computed (operator_cases.json), as single
 // nodes and as graphs, and their refusals.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -63,11 +64,11 @@ std::vector<OperatorCase> operator_cases() {
     for (const auto& [key, value] : entry.at("attributes").items()) c.node.attributes[key] = attribute_from(value);
     for (const Json& input : entry.at("inputs")) {
       c.inputs.push_back(input.is_null() ? std::nullopt : std::optional(tensor_from(input)));
-      c.node.inputs.push_back(input.is_null() ? "" : "x" + std::to_string(c.inputs.size() - 1));
+      c.node.inputs.push_back(input.is_null() ? "" : fmt::format("x{}", c.inputs.size() - 1));
     }
     for (const Json& output : entry.at("outputs")) {
       c.wanted.push_back(tensor_from(output));
-      c.node.outputs.push_back("y" + std::to_string(c.wanted.size() - 1));
+      c.node.outputs.push_back(fmt::format("y{}", c.wanted.size() - 1));
     }
     cases.push_back(std::move(c));
   }
