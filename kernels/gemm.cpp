@@ -122,7 +122,8 @@ std::int64_t GemmScratch::bytes() const {
 void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
   check_call(w, call);
   if (call.m == 0) return;
-  GemmArgs args{call.m, w.n, w.k, 0, w.n, call.a, call.a_stride, nullptr, nullptr, nullptr, w.bytes.data(), call.y, call.y_stride};
+  GemmArgs args{call.m,         w.n,    w.k,          0, w.n, call.a, call.a_stride, nullptr, nullptr, nullptr,
+                w.bytes.data(), call.y, call.y_stride};
   if (w.kernel->activations == Activations::s8) {
     quantize_rows(w, call, scratch);
     args.a = scratch.codes.data();
@@ -148,9 +149,11 @@ void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
 }
 
 double rounding_bound(const KernelInfo& kernel, const PackedMatrix& weights) {
-  if (kernel.activations == Activations::s8) return 0.0;  // the families define every rounding: variants agree bit for bit
-  // Reference and variant each err by at most gamma(k) = k u / (1 - k u), u = 2^-24, times sum |a w|, whatever the order of
-  // summation and with or without fused operations (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
+  if (kernel.activations == Activations::s8)
+    return 0.0;  // the families define every rounding: variants agree bit for bit
+  // Reference and variant each err by at most gamma(k) = k u / (1 - k u), u = 2^-24, times sum |a w|, whatever the
+  // order of summation and with or without fused operations (Higham, Accuracy and Stability of Numerical Algorithms,
+  // section 3.1).
   const double error = double(weights.k) * 0x1p-24;
   return error < 0.5 ? 2 * error / (1 - error) : 1.0;
 }

@@ -33,7 +33,8 @@ void check_parameters(const UnpackedMatrix& matrix) {
   QB_EXPECTS(matrix.scales.size() == (integer ? sharers : 0));
   QB_EXPECTS(matrix.zeros.size() == (matrix.format.zeros ? sharers : 0));
   QB_EXPECTS(matrix.table.size() == (integer ? 0 : sharers * levels));
-  QB_EXPECTS(std::all_of(matrix.scales.begin(), matrix.scales.end(), [](float s) { return std::isfinite(s) && s > 0; }));
+  QB_EXPECTS(
+      std::all_of(matrix.scales.begin(), matrix.scales.end(), [](float s) { return std::isfinite(s) && s > 0; }));
   QB_EXPECTS(std::all_of(matrix.zeros.begin(), matrix.zeros.end(), [&](std::uint8_t z) { return z < levels; }));
   QB_EXPECTS(std::all_of(matrix.table.begin(), matrix.table.end(), [](float v) { return std::isfinite(v); }));
   QB_EXPECTS(std::all_of(matrix.codes.begin(), matrix.codes.end(), [&](std::uint8_t c) { return c < levels; }));

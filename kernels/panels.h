@@ -7,8 +7,8 @@ namespace qb {
 
 /// Panels of w [n, k], w[j] making column j of the result: [panel][k / quad][width][quad], one after another.
 ///
-/// A panel has `columns` columns; the last is as narrow as whole vectors allow. k is padded to whole quads and columns to
-/// whole vectors; who fills the panels leaves zeros there. Shape {1, 1, 1} is plain [n, k].
+/// A panel has `columns` columns; the last is as narrow as whole vectors allow. k is padded to whole quads and columns
+/// to whole vectors; who fills the panels leaves zeros there. Shape {1, 1, 1} is plain [n, k].
 struct PanelShape {
   std::int64_t columns;  ///< a multiple of vector
   std::int64_t vector;   ///< columns that one register holds
@@ -24,7 +24,8 @@ constexpr std::int64_t panel_elements(const PanelShape& shape, std::int64_t n, s
 
 /// Writes row j of w, `row` [k], into its place.
 template <class T>
-void fill_panel_column(const PanelShape& shape, std::int64_t n, std::int64_t k, std::int64_t j, const T* row, T* panels) {
+void fill_panel_column(const PanelShape& shape, std::int64_t n, std::int64_t k, std::int64_t j, const T* row,
+                       T* panels) {
   const std::int64_t first = j / shape.columns * shape.columns;
   const std::int64_t width = std::min(shape.columns, round_up(n - first, shape.vector));
   T* out = panels + first * round_up(k, shape.quad) + (j - first) * shape.quad;

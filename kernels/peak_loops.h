@@ -1,4 +1,5 @@
-// Loops that do nothing but keep one unit of the processor busy. Compiled under several instruction-set flags: data only.
+// Loops that do nothing but keep one unit of the processor busy. Compiled under several instruction-set flags: data
+// only.
 #pragma once
 #include <cstdint>
 

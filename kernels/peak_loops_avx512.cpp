@@ -23,7 +23,8 @@ void read_peak_avx512(const void* bytes, std::int64_t size) {
   for (int i = 0; i < 4; ++i) sum[i] = _mm512_setzero_si512();
   for (std::int64_t at = 0; at < size; at += 256) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) __asm__ volatile("vpxord %1, %0, %0" : "+v"(sum[i]) : "m"(line[at + 64 * i]) : "memory");
+    for (int i = 0; i < 4; ++i)
+      __asm__ volatile("vpxord %1, %0, %0" : "+v"(sum[i]) : "m"(line[at + 64 * i]) : "memory");
   }
 }
 

@@ -54,8 +54,8 @@ void pin_to(int processor) {
   ::sched_setaffinity(0, sizeof one, &one);
 }
 
-/// Runs body(thread) on `threads` threads of their own, each pinned to a processor where there are enough, and gives the
-/// seconds from the first beginning to the last end, thread creation excluded.
+/// Runs body(thread) on `threads` threads of their own, each pinned to a processor where there are enough, and gives
+/// the seconds from the first beginning to the last end, thread creation excluded.
 template <class Body>
 double timed_on_threads(int threads, const Body& body) {
   const std::vector<int> processors = allowed_processors();

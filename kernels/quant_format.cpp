@@ -20,7 +20,8 @@ constexpr std::string_view kAccepted =
 std::int64_t take_number(std::string_view text, std::string_view& rest, std::string_view what) {
   std::size_t length = 0;
   while (length < rest.size() && rest[length] >= '0' && rest[length] <= '9') ++length;
-  if (length == 0 || length > 9 || rest[0] == '0') refuse_format(text, fmt::format("{} must be a positive number", what));
+  if (length == 0 || length > 9 || rest[0] == '0')
+    refuse_format(text, fmt::format("{} must be a positive number", what));
   const std::int64_t number = *parse_int(rest.substr(0, length));
   rest.remove_prefix(length);
   return number;

@@ -20,7 +20,8 @@ namespace {
 constexpr const char* kDefaultFormats = "f32,q8c,q4c,q4g32,q4g128";
 constexpr const char* kUsage =
     "quantbench-kernels: measures every kernel on layer shapes, proves each result first\n"
-    "  --shapes=FILE     shapes to measure, 'm n k # comment' per line; may be repeated (default: configs/shapes/*.txt)\n"
+    "  --shapes=FILE     shapes to measure, 'm n k # comment' per line; may be repeated (default: "
+    "configs/shapes/*.txt)\n"
     "  --formats=LIST    weight formats, separated by commas (default: f32,q8c,q4c,q4g32,q4g128)\n"
     "  --threads=N       threads per product (default: 1)\n"
     "  --table           one readable line per measurement\n"
@@ -29,7 +30,7 @@ constexpr const char* kUsage =
     "  --benchmark_format=json  --benchmark_out=FILE\n";
 
 struct Options {
-  std::vector<std::filesystem::path> shapes;
+  std::vector<LayerShape> shapes;
   std::vector<QuantFormat> formats;
   int threads = 1;
   bool table = false;
@@ -46,26 +47,31 @@ std::optional<std::string_view> value_of(std::string_view argument, std::string_
 Options read_options(int count, char** arguments) {
   Options options;
   std::string_view formats = kDefaultFormats;
+  std::vector<std::filesystem::path> files;
   for (int i = 1; i < count; ++i) {
     const std::string_view argument = arguments[i];
     if (const auto file = value_of(argument, "--shapes")) {
-      options.shapes.emplace_back(*file);
+      files.emplace_back(*file);
     } else if (const auto list = value_of(argument, "--formats")) {
       formats = *list;
     } else if (const auto number = value_of(argument, "--threads")) {
       const auto threads = parse_int(*number);
       if (!threads || *threads < 1 || *threads > hardware_threads())
-        throw InputError(fmt::format("--threads={}: a number from 1 to {} is accepted here", *number, hardware_threads()));
+        throw InputError(
+            fmt::format("--threads={}: a number from 1 to {} is accepted here", *number, hardware_threads()));
       options.threads = int(*threads);
     } else if (argument == "--table") {
       options.table = true;
     } else {
-      throw InputError(fmt::format("option '{}' is not known{}", argument,
-                                   suggestion(argument, {"--shapes=FILE", "--formats=LIST", "--threads=N", "--table"})));
+      throw InputError(
+          fmt::format("option '{}' is not known{}", argument,
+                      suggestion(argument, {"--shapes=FILE", "--formats=LIST", "--threads=N", "--table"})));
     }
   }
   for (const std::string_view text : split(formats, ',')) options.formats.push_back(parse_quant_format(text));
-  if (options.shapes.empty()) options.shapes = shape_files(QB_SHAPES_FOLDER);
+  if (files.empty()) files = shape_files(QB_SHAPES_FOLDER);
+  for (const std::filesystem::path& file : files)
+    for (const LayerShape& shape : read_shapes(file)) options.shapes.push_back(shape);
   return options;
 }
 
@@ -79,16 +85,14 @@ bool applies(const KernelInfo& kernel, const QuantFormat& format, const LayerSha
 
 void register_benchmarks(const Options& options, const Peaks& peaks) {
   const auto place = std::make_shared<Workplace>();
-  for (const std::filesystem::path& file : options.shapes)
-    for (const LayerShape& shape : read_shapes(file))
-      for (const QuantFormat& format : options.formats)
-        for (const KernelInfo& kernel : kernels()) {
-          if (!applies(kernel, format, shape)) continue;
-          const BenchmarkCase c{&kernel, format, shape, options.threads};
-          benchmark::RegisterBenchmark(name_of(c).c_str(), [=](benchmark::State& state) {
-            measure(state, c, peaks, *place);
-          })->UseRealTime()->Unit(benchmark::kMicrosecond);
-        }
+  for (const LayerShape& shape : options.shapes)
+    for (const QuantFormat& format : options.formats)
+      for (const KernelInfo& kernel : kernels()) {
+        if (!applies(kernel, format, shape)) continue;
+        const BenchmarkCase c{&kernel, format, shape, options.threads};
+        const auto body = [=](benchmark::State& state) { measure(state, c, peaks, *place); };
+        benchmark::RegisterBenchmark(name_of(c).c_str(), body)->UseRealTime()->Unit(benchmark::kMicrosecond);
+      }
 }
 
 int run(int count, char** arguments) {
@@ -99,7 +103,8 @@ int run(int count, char** arguments) {
   benchmark::Initialize(&rest, all.data(), print_usage);
   const Options options = read_options(rest, all.data());
   const Peaks peaks = measure_peaks(options.threads, /*budget_s=*/1.0);
-  fmt::print(stderr, "peaks of {} thread(s): read {:.1f} GB/s, f32 {:.0f} GOP/s, int8 {:.0f} GOP/s, bf16 {:.0f} GOP/s\n",
+  fmt::print(stderr,
+             "peaks of {} thread(s): read {:.1f} GB/s, f32 {:.0f} GOP/s, int8 {:.0f} GOP/s, bf16 {:.0f} GOP/s\n",
              peaks.threads, peaks.read_bytes_per_s * 1e-9, peaks.f32_ops_per_s * 1e-9, peaks.s8_ops_per_s * 1e-9,
              peaks.bf16_ops_per_s * 1e-9);
   register_benchmarks(options, peaks);

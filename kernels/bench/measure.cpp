@@ -12,7 +12,7 @@ namespace qb {
 
 namespace {
 
-constexpr std::int64_t kProofProducts = std::int64_t(1) << 28;      // multiply-adds that a reference may take for one proof
+constexpr std::int64_t kProofProducts = std::int64_t(1) << 28;  // multiply-adds that a reference may take for one proof
 constexpr std::int64_t kReferenceProducts = std::int64_t(1) << 26;  // and to be timed itself
 constexpr std::int64_t kColdBytes = std::int64_t(192) << 20;
 
@@ -68,7 +68,8 @@ struct Limit {
 Limit limit_for(const BenchmarkCase& c, const Peaks& peaks, double weight_bytes) {
   const double ops = 2.0 * double(c.shape.m) * double(c.shape.n) * double(c.shape.k);
   const bool integer = c.kernel->activations == Activations::s8;
-  const Limit compute = {ops / (integer ? peaks.s8_ops_per_s : peaks.f32_ops_per_s), integer ? "int8 rate" : "f32 rate"};
+  const Limit compute = {ops / (integer ? peaks.s8_ops_per_s : peaks.f32_ops_per_s),
+                         integer ? "int8 rate" : "f32 rate"};
   const Limit read = {weight_bytes / peaks.read_bytes_per_s, "read bandwidth"};
   return c.shape.m == 1 && read.seconds > compute.seconds ? read : compute;
 }
@@ -94,9 +95,11 @@ void make_operands(const BenchmarkCase& c, Workplace& place) {
     const unsigned mask = (1u << c.format.bits) - 1u;
     for (std::size_t i = 0; i < weights; i += 8) {
       std::uint64_t word = random();
-      for (std::size_t j = i; j < std::min(i + 8, weights); ++j, word >>= 8) matrix.codes[j] = std::uint8_t(word & mask);
+      for (std::size_t j = i; j < std::min(i + 8, weights); ++j, word >>= 8)
+        matrix.codes[j] = std::uint8_t(word & mask);
     }
-    const std::int64_t sharers = c.format.sharing == Sharing::tensor ? 1 : c.shape.n * groups_per_row(c.format, c.shape.k);
+    const std::int64_t sharers =
+        c.format.sharing == Sharing::tensor ? 1 : c.shape.n * groups_per_row(c.format, c.shape.k);
     const bool table = c.format.kind == CodeKind::table;
     for (std::int64_t i = 0; i < (table ? sharers << c.format.bits : sharers); ++i)
       (table ? matrix.table : matrix.scales).push_back(float(random.uniform(0.001, 0.1)));
@@ -124,15 +127,16 @@ void make_ready(const BenchmarkCase& c, Workplace& place) {
 }  // namespace
 
 std::string name_of(const BenchmarkCase& c) {
-  return fmt::format("{}/{}/m:{}/n:{}/k:{}/threads:{}", c.kernel->name, to_text(c.format), c.shape.m, c.shape.n, c.shape.k,
-                     c.threads);
+  return fmt::format("{}/{}/m:{}/n:{}/k:{}/threads:{}", c.kernel->name, to_text(c.format), c.shape.m, c.shape.n,
+                     c.shape.k, c.threads);
 }
 
 void measure(benchmark::State& state, const BenchmarkCase& c, const Peaks& peaks, Workplace& place) {
   const std::int64_t products = c.shape.m * c.shape.n * c.shape.k;
   if (c.kernel->reference && products > kReferenceProducts)
     return state.SkipWithError("a reference is not timed on so large a product");
-  if (!includes(host_isa(), c.kernel->needs)) return state.SkipWithError("this machine or its cap lacks the instructions");
+  if (!includes(host_isa(), c.kernel->needs))
+    return state.SkipWithError("this machine or its cap lacks the instructions");
   make_ready(c, place);
   if (!place.fault.empty()) return state.SkipWithError(place.fault.c_str());
   std::vector<float> y(place.proven.size());

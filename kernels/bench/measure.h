@@ -19,8 +19,8 @@ struct BenchmarkCase {
 };
 std::string name_of(const BenchmarkCase& c);  ///< "gemm_s8_q8_ref/q8c/m:1/n:4096/k:4096/threads:1"
 
-/// What one case is measured with. Google Benchmark calls a benchmark several times until it knows how many iterations it
-/// needs: what is made for a case is kept until another case asks.
+/// What one case is measured with. Google Benchmark calls a benchmark several times until it knows how many iterations
+/// it needs: what is made for a case is kept until another case asks.
 struct Workplace {
   std::string operands_key;           ///< format and shape of the next two
   PackedMatrix weights;
@@ -39,9 +39,9 @@ inline constexpr const char* kPeakShare = "%peak";          ///< of the limit th
 /// Measures one case. Time includes quantizing the activations and excludes preparing the weights.
 ///
 /// One row: cold, every product on the next of so many copies of the weights that none is in a cache. Many rows: hot.
-/// The result is compared with the reference, and the timed result with the proven one; where one differs, the benchmark
-/// reports an error and no time. The limit is the int8 or float32 rate, or for one row the read bandwidth where that asks for
-/// more time.
+/// The result is compared with the reference, and the timed result with the proven one; where one differs, the
+/// benchmark reports an error and no time. The limit is the int8 or float32 rate, or for one row the read bandwidth
+/// where that asks for more time.
 void measure(benchmark::State& state, const BenchmarkCase& c, const Peaks& peaks, Workplace& place);
 
 }  // namespace qb

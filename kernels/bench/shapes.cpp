@@ -28,15 +28,17 @@ std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view whe
       if (word.empty()) continue;
       const auto number = parse_int(word);
       if (!number || *number < 1 || *number > kLargest)
-        throw DataError(fmt::format("{} line {}: '{}' is no size; sizes are 1 to {}", where, line_number, word, kLargest));
+        throw DataError(
+            fmt::format("{} line {}: '{}' is no size; sizes are 1 to {}", where, line_number, word, kLargest));
       numbers.push_back(*number);
     }
     if (numbers.empty()) continue;
     if (numbers.size() != 3)
-      throw DataError(fmt::format("{} line {}: {} numbers; a shape is 'm n k # comment'", where, line_number, numbers.size()));
+      throw DataError(
+          fmt::format("{} line {}: {} numbers; a shape is 'm n k # comment'", where, line_number, numbers.size()));
     if (numbers[1] * numbers[2] >= std::int64_t(1) << 31)
-      throw DataError(fmt::format("{} line {}: {} x {} weights are too many; up to 2^31 are accepted", where, line_number,
-                                  numbers[1], numbers[2]));
+      throw DataError(fmt::format("{} line {}: {} x {} weights are too many; up to 2^31 are accepted", where,
+                                  line_number, numbers[1], numbers[2]));
     const std::string_view comment = mark < line.size() ? trimmed(line.substr(mark + 1)) : std::string_view();
     shapes.push_back({numbers[0], numbers[1], numbers[2], std::string(comment)});
   }

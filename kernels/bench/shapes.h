@@ -15,8 +15,8 @@ struct LayerShape {
   bool operator==(const LayerShape&) const = default;
 };
 
-/// One shape per line, `m n k # comment`, each number in [1, 1000000] and n * k below 2^31; empty lines and lines that begin
-/// with '#' are skipped. Throws DataError naming `where`, the line and the fault.
+/// One shape per line, `m n k # comment`, each number in [1, 1000000] and n * k below 2^31; empty lines and lines that
+/// begin with '#' are skipped. Throws DataError naming `where`, the line and the fault.
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where);
 
 std::vector<LayerShape> read_shapes(const std::filesystem::path& file);  ///< throws as read_file and parse_shapes

@@ -34,8 +34,8 @@ void TableReporter::ReportRuns(const std::vector<Run>& runs) {
     const std::string name = run.run_name.function_name;
     const std::vector<std::string_view> parts = split(name, '/');
     if (parts.size() < 6) continue;
-    const auto row = [&](const std::string& time, const std::string& ops, const std::string& bytes, const std::string& share,
-                         const std::string& note) {
+    const auto row = [&](const std::string& time, const std::string& ops, const std::string& bytes,
+                         const std::string& share, const std::string& note) {
       GetOutputStream() << fmt::format(kRow, parts[0], parts[1], behind_colon(parts[2]), behind_colon(parts[3]),
                                        behind_colon(parts[4]), behind_colon(parts[5]), time, ops, bytes, share, note);
     };

@@ -9,7 +9,8 @@ namespace {
 #define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
 
 constexpr std::int64_t kPanel = 64;
-constexpr std::int64_t kDepth = 512;  // rows of a panel that stay in the second-level cache: 64 * 512 floats are 128 KiB
+constexpr std::int64_t kDepth =
+    512;  // rows of a panel that stay in the second-level cache: 64 * 512 floats are 128 KiB
 
 /// One tile of y: `kRows` rows by `kVectors` vectors of 16 columns, over `depth` steps along k.
 struct Tile {

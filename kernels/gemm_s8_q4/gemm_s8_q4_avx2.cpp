@@ -1,5 +1,5 @@
-// Rows inside: the codes of a chunk are unpacked into registers once and meet every row of a block, whose sums wait in the
-// first-level cache. Pairs of products stay below 15 * 128 * 2 = 3840, so that the eight of a chunk fit int16.
+// Rows inside: the codes of a chunk are unpacked into registers once and meet every row of a block, whose sums wait in
+// the first-level cache. Pairs of products stay below 15 * 128 * 2 = 3840, so that the eight of a chunk fit int16.
 #include <immintrin.h>
 
 #include "kernels/gemm_s8_q4/gemm_s8_q4.h"

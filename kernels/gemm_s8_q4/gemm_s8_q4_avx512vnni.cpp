@@ -1,5 +1,5 @@
-// Rows inside: the codes of a chunk are unpacked into registers once and meet every row of a block, whose sums wait in the
-// first-level cache.
+// Rows inside: the codes of a chunk are unpacked into registers once and meet every row of a block, whose sums wait in
+// the first-level cache.
 #include <immintrin.h>
 
 #include "kernels/gemm_s8_q4/gemm_s8_q4.h"
@@ -68,7 +68,8 @@ struct Correction {
 
 /// Exact sums of row r over the group become float32 and join the sums of the groups before.
 template <int kVectors, bool kPlain>
-QB_INLINE void finish_group(Block<kVectors>& block, std::int64_t r, const Correction<kVectors>& with, const __m512i* dots) {
+QB_INLINE void finish_group(Block<kVectors>& block, std::int64_t r, const Correction<kVectors>& with,
+                            const __m512i* dots) {
   const GemmArgs& args = *block.args;
   const std::int64_t i = block.first_row + r;
   const __m512i a_sum = _mm512_set1_epi32(args.a_group_sum[i * block.at->groups + with.g]);

@@ -18,8 +18,9 @@ S8Q4 describe(const PackedMatrix& weights) {
   at.middle_shift = weights.format.bits - 1;
   at.codes = 64;
   if (std::min(at.group, weights.k) > exact_int32_depth(weights.format))
-    throw Unsupported(fmt::format("weights of format {} with k = {}: a sum could leave int32; {} weights per scale are exact",
-                                  to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
+    throw Unsupported(
+        fmt::format("weights of format {} with k = {}: a sum could leave int32; {} weights per scale are exact",
+                    to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
   return at;
 }
 
@@ -54,7 +55,8 @@ void place_column(const ChunkLayout& layout, std::int64_t j, const PackedMatrix&
     const std::int64_t begin = g * at.group, end = std::min(begin + at.group, layout.k);
     for (std::int64_t t = begin; t < end; ++t) {
       const std::int64_t chunk = (t - begin) / at.chunk, within = (t - begin) % at.chunk, place = within % half;
-      std::byte* byte = group + chunk * width * half + vector * (half / 4) * line + place / 4 * line + lane * 4 + place % 4;
+      std::byte* byte =
+          group + chunk * width * half + vector * (half / 4) * line + place / 4 * line + lane * 4 + place % 4;
       *byte |= std::byte(within < half ? codes[t] : codes[t] << 4);
     }
     const std::int64_t chunks = layout.chunks_before(g + 1) - layout.chunks_before(g);

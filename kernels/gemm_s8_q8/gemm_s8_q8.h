@@ -1,9 +1,9 @@
 // Product of 8-bit activations and integer weights of 1 to 8 bits with one scale per output channel (or tensor).
 //
-// Prepared layout: the struct S8Q8 below, then at the offsets it names scale, zero and code_sum, [columns] each (columns:
-// n padded to whole vectors), then the codes as bytes 0..255 in panels (kernels/panels.h): [n, k] for the reference;
-// 16 columns in vectors of 8, quad 2 for avx2; 64 columns in vectors of 16, quad 4 for avx512vnni. Narrow codes are
-// widened to bytes. Padding holds code 0, which adds nothing whatever the activation.
+// Prepared layout: the struct S8Q8 below, then at the offsets it names scale, zero and code_sum, [columns] each
+// (columns: n padded to whole vectors), then the codes as bytes 0..255 in panels (kernels/panels.h): [n, k] for the
+// reference; 16 columns in vectors of 8, quad 2 for avx2; 64 columns in vectors of 16, quad 4 for avx512vnni. Narrow
+// codes are widened to bytes. Padding holds code 0, which adds nothing whatever the activation.
 //
 // Source: the expansion of the zero points is that of Jacob et al., Quantization and Training of Neural Networks for
 // Efficient Integer-Arithmetic-Only Inference (arXiv:1712.05877), section 2.3.
@@ -23,9 +23,10 @@ struct S8Q8 {
 /// y[i, j] = float(sum over t of (a[i, t] - a_zero[i]) * (code[j, t] - zero[j])) * (a_scale[i] * scale[j])
 ///
 /// Shapes     as named in GemmArgs; m >= 1; rows of a padded with a_zero; a_group_sum has one entry per row.
-/// Numbers    a in [-128, 127], code in [0, 255], every value allowed. The sum is exact: prepare() refuses a k at which it
-///            could leave int32. It becomes float32 by rounding to nearest even, the scales are multiplied first, then the
-///            sum: three roundings in this order, so all variants agree bit for bit.
+/// Numbers    a in [-128, 127], code in [0, 255], every value allowed. The sum is exact: prepare() refuses a k at which
+/// it
+///            could leave int32. It becomes float32 by rounding to nearest even, the scales are multiplied first, then
+///            the sum: three roundings in this order, so all variants agree bit for bit.
 /// Variants   compute code * a in int32 arithmetic modulo 2^32, and then the sum as
 ///            dot(a, code) - a_zero * code_sum - zero * a_group_sum, which is equal modulo 2^32, hence equal.
 /// Errors     none: arguments are checked by gemm() before dispatch.

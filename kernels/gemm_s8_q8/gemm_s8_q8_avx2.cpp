@@ -12,7 +12,8 @@ constexpr std::int64_t kPanel = 16;
 #define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
 #define QB_INLINE __attribute__((always_inline)) inline
 
-/// sum += two products each of int16. Assembly, for gcc 12 shuffles the sums of a full tile between registers and stack.
+/// sum += two products each of int16. Assembly, for gcc 12 shuffles the sums of a full tile between registers and
+/// stack.
 QB_INLINE void add_dot(__m256i& sum, __m256i a, __m256i b) {
   __m256i pairs;
   __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(pairs) : "x"(a), "x"(b));

@@ -11,8 +11,8 @@ constexpr std::int64_t kPanel = 64;
 #define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
 #define QB_INLINE __attribute__((always_inline)) inline
 
-/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then keeps the sums of a full tile on
-/// the stack.
+/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then keeps the sums of a full tile
+/// on the stack.
 QB_INLINE void dot(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
 }

@@ -20,7 +20,8 @@ using AbsoluteMaximumFn = float (*)(const float* x, std::int64_t k);
 
 /// code[t] = clip(round(x[t] / scale) + zero, low, high), rounding to nearest even.
 ///
-/// Numbers    the quotient is rounded to float32 first, as ONNX does; values that are not finite give some code in range.
+/// Numbers    the quotient is rounded to float32 first, as ONNX does; values that are not finite give some code in
+/// range.
 ///            All variants agree bit for bit.
 /// Threads    reentrant.
 void quantize_row_ref(const QuantizeRowArgs& args);

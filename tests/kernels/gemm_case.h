@@ -86,7 +86,8 @@ inline std::vector<RowScaling> scalings_for(Activations activations) {
 }
 
 /// y [m, n] of one kernel.
-inline std::vector<float> product(const KernelInfo& kernel, const GemmCase& c, const RowScaling& scaling, int threads = 1) {
+inline std::vector<float> product(const KernelInfo& kernel, const GemmCase& c, const RowScaling& scaling,
+                                  int threads = 1) {
   const PreparedMatrix w = prepare(kernel, c.w);
   std::vector<float> y(std::size_t(c.m * c.w.n), NAN);
   GemmScratch scratch;
@@ -114,8 +115,9 @@ inline std::string disagreement(const GemmCase& c, const std::vector<float>& got
   const std::vector<double> sums = bound > 0 ? sums_of_magnitudes(c) : std::vector<double>(got.size(), 0.0);
   for (std::size_t at = 0; at < got.size(); ++at)
     if (!(std::abs(double(got[at]) - double(expected[at])) <= bound * sums[at]))
-      return "row " + std::to_string(std::int64_t(at) / c.w.n) + ", column " + std::to_string(std::int64_t(at) % c.w.n) +
-             ": " + std::to_string(got[at]) + " instead of " + std::to_string(expected[at]);
+      return "row " + std::to_string(std::int64_t(at) / c.w.n) + ", column " +
+             std::to_string(std::int64_t(at) % c.w.n) + ": " + std::to_string(got[at]) + " instead of " +
+             std::to_string(expected[at]);
   return {};
 }
 

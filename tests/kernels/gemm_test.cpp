@@ -79,8 +79,9 @@ TEST_CASE("a reference agrees with a sum of real values in double") {
         const int high = (1 << (scaling.bits - 1)) - 1, low = scaling.zero == 0 ? -high : -high - 1;
         float scale = scaling.scale;
         if (scaling.kind == RowScaling::Kind::dynamic_rows)
-          scale = std::abs(*std::max_element(x, x + c.w.k, [](float p, float q) { return std::abs(p) < std::abs(q); })) /
-                  float(high);
+          scale =
+              std::abs(*std::max_element(x, x + c.w.k, [](float p, float q) { return std::abs(p) < std::abs(q); })) /
+              float(high);
         for (std::int64_t j = 0; j < c.w.n; ++j) {
           double sum = 0, magnitudes = 0;
           for (std::int64_t t = 0; t < c.w.k; ++t) {
@@ -148,10 +149,12 @@ TEST_CASE("an integer product refuses a depth at which int32 could overflow, in 
   const KernelInfo& kernel = *find_kernel("gemm_s8_q8_ref");
   const PackedMatrix deep = random_weights(parse_quant_format("q8cz"), 1, 33026, /*seed=*/1);
   CHECK_THROWS_WITH_AS(prepare(kernel, deep),
-                       "weights of format q8cz with k = 33026: a sum could leave int32; k up to 33025 is exact", Unsupported);
+                       "weights of format q8cz with k = 33026: a sum could leave int32; k up to 33025 is exact",
+                       Unsupported);
   const GemmCase deepest = gemm_case(parse_quant_format("q8cz"), 1, 1, 33025, /*seed=*/1, Fill::opposed);
   for (const KernelInfo& variant : kernels())
-    if (variant.family == "gemm_s8_q8" && includes(host_isa(), variant.needs)) check_against_reference(variant, deepest);
+    if (variant.family == "gemm_s8_q8" && includes(host_isa(), variant.needs))
+      check_against_reference(variant, deepest);
 }
 
 }  // namespace qb

@@ -16,7 +16,8 @@ TEST_CASE("every code at every place of a byte survives packing, from 1 to 8 bit
     matrix.n = levels;  // row r begins with code r: each code meets each of the 8 bit positions
     matrix.k = 17;
     for (int row = 0; row < levels; ++row)
-      for (int j = 0; j < 17; ++j) matrix.codes.push_back(std::uint8_t((row + j * (j % 2 ? levels / 2 + 1 : 0)) % levels));
+      for (int j = 0; j < 17; ++j)
+        matrix.codes.push_back(std::uint8_t((row + j * (j % 2 ? levels / 2 + 1 : 0)) % levels));
     matrix.scales = {1.0f};
     const PackedMatrix packed = pack(matrix);
     INFO(bits, " bits");

@@ -31,9 +31,10 @@ TEST_CASE("a text that is no format is refused in words") {
     INFO("text '", text, "'");
     CHECK_THROWS_AS(parse_quant_format(text), DataError);
   }
-  CHECK_THROWS_WITH(parse_quant_format("q9c"),
-                    "weight format 'q9c': 9 bits are too many; formats are f32, or q or t, 1 to 8 bits, t, c or g<size>, "
-                    "and for q an optional z, as in q4g32z");
+  CHECK_THROWS_WITH(
+      parse_quant_format("q9c"),
+      "weight format 'q9c': 9 bits are too many; formats are f32, or q or t, 1 to 8 bits, t, c or g<size>, "
+      "and for q an optional z, as in q4g32z");
 }
 
 TEST_CASE("the last group of a row may be shorter") {

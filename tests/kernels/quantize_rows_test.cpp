@@ -27,9 +27,11 @@ const std::vector<Variant> kVariants = {
 #endif
 };
 
-std::vector<int> codes_of(const Variant& variant, const std::vector<float>& x, float scale, int zero, int low, int high) {
+std::vector<int> codes_of(const Variant& variant, const std::vector<float>& x, float scale, int zero, int low,
+                          int high) {
   std::vector<std::int8_t> codes((x.size() + 63) / 64 * 64, 99);
-  variant.quantize({x.data(), codes.data(), std::int64_t(x.size()), std::int64_t(codes.size()), scale, zero, low, high});
+  variant.quantize(
+      {x.data(), codes.data(), std::int64_t(x.size()), std::int64_t(codes.size()), scale, zero, low, high});
   for (std::size_t t = x.size(); t < codes.size(); ++t) CHECK(codes[t] == zero);
   return {codes.begin(), codes.begin() + std::ptrdiff_t(x.size())};
 }
@@ -45,9 +47,11 @@ void for_each_variant(const Body& body) {
 }  // namespace
 
 TEST_CASE("codes are rounded to nearest even, moved by the zero point, then saturated") {
-  // ONNX's own examples of QuantizeLinear (test_quantizelinear, x / 2 + 128 on uint8) shifted to int8: 0, 1, 1.5, 500, -500, -499
+  // ONNX's own examples of QuantizeLinear (test_quantizelinear, x / 2 + 128 on uint8) shifted to int8: 0, 1, 1.5, 500,
+  // -500, -499
   for_each_variant([](const Variant& variant) {
-    CHECK(codes_of(variant, {0, 2, 3, 1000, -254, -1000}, 2.0f, 0, -128, 127) == std::vector<int>{0, 1, 2, 127, -127, -128});
+    CHECK(codes_of(variant, {0, 2, 3, 1000, -254, -1000}, 2.0f, 0, -128, 127) ==
+          std::vector<int>{0, 1, 2, 127, -127, -128});
     CHECK(codes_of(variant, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f}, 1.0f, 0, -127, 127) ==
           std::vector<int>{0, 2, 2, 0, -2, -2});
     CHECK(codes_of(variant, {0.5f, 1.5f, -0.5f}, 1.0f, 1, -128, 127) == std::vector<int>{1, 3, 1});
@@ -64,7 +68,8 @@ TEST_CASE("all variants give the same codes and maxima at every length, whatever
       std::vector<float> x(length);
       for (float& value : x) value = float(random.uniform(-3, 3)) * (random.below(4) == 0 ? 1000.0f : 1.0f);
       CHECK(codes_of(variant, x, 0.037f, -5, -128, 127) == codes_of(kVariants[0], x, 0.037f, -5, -128, 127));
-      CHECK(variant.absolute_maximum(x.data(), std::int64_t(length)) == absolute_maximum_ref(x.data(), std::int64_t(length)));
+      CHECK(variant.absolute_maximum(x.data(), std::int64_t(length)) ==
+            absolute_maximum_ref(x.data(), std::int64_t(length)));
       x[length / 2] = NAN;
       CHECK(codes_of(variant, x, 0.037f, 0, -127, 127) == codes_of(kVariants[0], x, 0.037f, 0, -127, 127));
     }

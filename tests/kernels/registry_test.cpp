@@ -39,7 +39,8 @@ TEST_CASE("the table keeps its promises") {
     references[family] += kernel.reference;
     if (kernel.reference) CHECK(kernel.needs == Isa::none);
     CHECK(&reference_of(reference_of(kernel)) == &reference_of(kernel));
-    const auto file = std::filesystem::path(QB_SOURCE_ROOT) / "kernels" / kernel.family / (std::string(kernel.name) + ".cpp");
+    const auto file =
+        std::filesystem::path(QB_SOURCE_ROOT) / "kernels" / kernel.family / (std::string(kernel.name) + ".cpp");
     CHECK(std::filesystem::exists(file));
   }
   for (const auto& [name, count] : references) CHECK(count == 1);

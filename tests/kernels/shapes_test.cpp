@@ -12,8 +12,10 @@ TEST_CASE("shape files hold m, n, k and a comment per line") {
 }
 
 TEST_CASE("a line that is no shape is refused with its number") {
-  CHECK_THROWS_WITH_AS(parse_shapes("1 2 3\n1 2", "x.txt"), "x.txt line 2: 2 numbers; a shape is 'm n k # comment'", DataError);
-  CHECK_THROWS_WITH_AS(parse_shapes("1 0 3", "x.txt"), "x.txt line 1: '0' is no size; sizes are 1 to 1000000", DataError);
+  CHECK_THROWS_WITH_AS(parse_shapes("1 2 3\n1 2", "x.txt"), "x.txt line 2: 2 numbers; a shape is 'm n k # comment'",
+                       DataError);
+  CHECK_THROWS_WITH_AS(parse_shapes("1 0 3", "x.txt"), "x.txt line 1: '0' is no size; sizes are 1 to 1000000",
+                       DataError);
   for (const char* text : {"1 2 3 4", "a b c", "1 2 -3", "1 2 3.5", "1000001 1 1", "1 1000000 1000000"})
     CHECK_THROWS_AS(parse_shapes(text, "x.txt"), DataError);
   CHECK_THROWS_AS(shape_files("no/such/folder"), InputError);
