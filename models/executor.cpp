@@ -33,7 +33,7 @@ struct Executor::State {
 
   const Model& model;
   const ExecutorOptions options;
-  Plan plan;
+  ExecutionPlan plan;
   std::vector<BoundStep> steps;
   std::vector<ExecutorLayer> layers;
   std::vector<TileWorkspace> workspaces;

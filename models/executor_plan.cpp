@@ -19,7 +19,7 @@ class Planner {
     for (const MatrixWeight& use : matrix_uses(model)) uses_.emplace(use.node, use);
   }
 
-  Plan finish() {
+  ExecutionPlan finish() {
     add_inputs_and_weights();
     for (std::size_t i = 0; i < model_.graph.nodes.size(); ++i) add_node(i);
     for (std::size_t i = 0; i < model_.graph.outputs.size(); ++i) {
@@ -122,13 +122,13 @@ class Planner {
   const ExecutorOptions& options_;
   std::map<std::size_t, MatrixWeight> uses_;
   std::map<std::string, std::int64_t, std::less<>> names_;
-  Plan plan_;
+  ExecutionPlan plan_;
 };
 
 /// Hands out slots and takes them back.
 class Memory {
  public:
-  explicit Memory(Plan& plan) : plan_(plan) {
+  explicit Memory(ExecutionPlan& plan) : plan_(plan) {
     plan_.slots.clear();
     for (const std::int64_t output : plan_.outputs) new_slot(plan_.values[std::size_t(output)]);
   }
@@ -154,12 +154,12 @@ class Memory {
     return std::ssize(plan_.slots) - 1;
   }
 
-  Plan& plan_;
+  ExecutionPlan& plan_;
   std::map<std::int64_t, std::vector<std::int64_t>> idle_;
 };
 
 /// The input whose memory output 0 of a step may take over, or -1.
-std::int64_t heir_of(const Plan& plan, std::size_t index, bool overwrite) {
+std::int64_t heir_of(const ExecutionPlan& plan, std::size_t index, bool overwrite) {
   const PlannedStep& step = plan.steps[index];
   if (!overwrite || step.layer >= 0 || step.outputs[0] < 0 || plan.values[std::size_t(step.outputs[0])].output >= 0) return -1;
   for (std::size_t i = 0; i < std::min<std::size_t>(step.inputs.size(), 32); ++i) {
@@ -175,9 +175,9 @@ std::int64_t heir_of(const Plan& plan, std::size_t index, bool overwrite) {
 
 }  // namespace
 
-Plan plan_graph(const Model& model, const ExecutorOptions& options) { return Planner(model, options).finish(); }
+ExecutionPlan plan_graph(const Model& model, const ExecutorOptions& options) { return Planner(model, options).finish(); }
 
-void assign_memory(Plan& plan, bool overwrite) {
+void assign_memory(ExecutionPlan& plan, bool overwrite) {
   for (PlannedValue& value : plan.values) value.slot = -1;
   Memory memory(plan);
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {

@@ -15,7 +15,7 @@ struct PlannedValue {
   Shape shape;
   const Tensor* constant = nullptr;  ///< a weight, or folded when planning
   std::int64_t input = -1;           ///< position in graph.inputs
-  std::int64_t slot = -1;            ///< index into Plan::slots, once memory is assigned
+  std::int64_t slot = -1;            ///< index into ExecutionPlan::slots, once memory is assigned
   std::int64_t last_use = -1;        ///< the last step that reads it
   std::int64_t output = -1;          ///< first position in graph.outputs
   bool packed = false;               ///< a weight that only a kernel can read
@@ -25,11 +25,11 @@ struct PlannedValue {
 struct PlannedStep {
   std::size_t node = 0;
   PlannedOp op;              ///< unused for layers
-  std::int64_t layer = -1;   ///< index into Plan::layers
+  std::int64_t layer = -1;   ///< index into ExecutionPlan::layers
   std::vector<std::int64_t> inputs, outputs;  ///< values
 };
 
-struct Plan {
+struct ExecutionPlan {
   std::vector<PlannedValue> values;
   std::vector<PlannedStep> steps;
   std::vector<ProductLayer> layers;
@@ -39,10 +39,10 @@ struct Plan {
 };
 
 /// Infers all types at `options.batch`, prepares the layers and folds what is constant. Throws as Executor does.
-Plan plan_graph(const Model& model, const ExecutorOptions& options);
+ExecutionPlan plan_graph(const Model& model, const ExecutorOptions& options);
 
 /// Gives every value its memory. Values of equal size share a slot when their lives do not overlap; with `overwrite`,
 /// elementwise nodes write over an input that nobody reads later and reshaping nodes move nothing.
-void assign_memory(Plan& plan, bool overwrite);
+void assign_memory(ExecutionPlan& plan, bool overwrite);
 
 }  // namespace qb

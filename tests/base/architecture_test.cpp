@@ -6,6 +6,8 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +75,23 @@ TEST_CASE("a library is used in its own room") {
       for (const Rule& rule : kRules)
         if (line.starts_with("#include " + std::string(rule.include)))
           CHECK_MESSAGE(place_of(path).starts_with(rule.room), fmt::format("{}: {}", place_of(path), line));
+}
+
+TEST_CASE("a type's name stands in one header only") {
+  std::map<std::string, std::string> where;
+  for (const fs::path& path : sources(kFolders)) {
+    if (path.extension() != ".h") continue;
+    for (const std::string& line : lines_of(path)) {
+      std::istringstream words(line);
+      std::string kind, name;
+      words >> kind >> name;
+      if (kind == "enum" && name == "class") words >> name;
+      if ((kind != "struct" && kind != "class" && kind != "enum") || line.ends_with(";") || !line.starts_with(kind)) continue;
+      const auto [first, fresh] = where.emplace(name, place_of(path));
+      CHECK_MESSAGE(fresh, fmt::format("{} stands in {} and in {}", name, first->second, place_of(path)));
+    }
+  }
+  CHECK(where.size() > 50);
 }
 
 TEST_CASE("threads are started by parallel_for only") {
