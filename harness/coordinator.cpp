@@ -157,7 +157,7 @@ std::vector<Lease> Coordinator::lease(const LeaseRequest& request, std::int64_t 
     journal_.add_attempt(grant.unit, grant.epoch, worker);
     leases.push_back({grant.epoch, work_unit(plan_, grant.unit)});
     row.unit = grant.unit;
-    row.phase = "starting";
+    row.phase = "measuring";
   }
   return leases;
 }

@@ -69,8 +69,8 @@ TEST_CASE("a run settles every unit once, and its record has them in plan order"
   const FakeWorker one(run.loop.port(), "one", 1000), two(run.loop.port(), "two", 1000);
   CHECK(run.loop.run() == RunEnd::settled);
   const RunRecord record = record_run(plan, run.journal);
-  REQUIRE(record.plan.size() == 48);
-  REQUIRE(record.measurements.size() == 48);
+  REQUIRE(record.plan.size() == 96);
+  REQUIRE(record.measurements.size() == 96);
   for (std::size_t i = 0; i < record.plan.size(); ++i) {
     CHECK(record.measurements[i].unit == record.plan[i].unit.id);
     CHECK(record.plan[i].status == "ok");
@@ -106,10 +106,10 @@ TEST_CASE("a run that was cut short goes on where it was: nothing settled runs a
   const FakeWorker worker(run.loop.port(), "two", 1000);
   CHECK(run.loop.run() == RunEnd::settled);
   const RunRecord record = record_run(plan, run.journal);
-  CHECK(record.measurements.size() == 32);
+  CHECK(record.measurements.size() == 64);
   int starts = 0;
   for (const PlanRow& row : record.plan) starts += row.attempts;
-  CHECK(starts == 33);  // one was leased to the worker that went with the first coordinator
+  CHECK(starts == 65);  // one was leased to the worker that went with the first coordinator
 }
 
 TEST_CASE("units that nobody accepts end the run as pending, with the reason") {
