@@ -150,9 +150,10 @@ TEST_CASE("the memory pass sees what its work touches and nothing that was relea
                                         60);
   REQUIRE(small.missing == "");
   REQUIRE(large.missing == "");
-  // The kernel counts pages in batches of some per processor: one part in 16 is far above that.
+  // The kernel counts pages in batches of some per processor: one part in 16 is far above that. Above, an address
+  // sanitizer's shadow adds an eighth.
   CHECK(large.peak_bytes - small.peak_bytes >= std::int64_t(kSize) * 15 / 16);
-  CHECK(large.peak_bytes - small.peak_bytes <= std::int64_t(kSize) * 17 / 16);
+  CHECK(large.peak_bytes - small.peak_bytes <= std::int64_t(kSize) * 5 / 4);
   const MemoryPass late = measure_peak([] {}, [] { for (;;) ::pause(); }, 0.1);
   CHECK(late.missing == "the memory pass did not end");
   const MemoryPass broken = measure_peak([] {}, [] { throw std::runtime_error("no more"); }, 60);
