@@ -109,20 +109,20 @@ void RunLoop::on_signal() {
   });
 }
 
-/// Lets workers hear that the run is over, then ends them: TERM, a moment, KILL.
+/// Lets workers hear that the run is over, then ends the local ones: TERM, a moment, KILL.
 void RunLoop::stop_workers() {
-  if (!local_) return;
   coordinator_.drain();
   const auto wait = [&](std::chrono::milliseconds patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
-    while (local_->running() > 0 && std::chrono::steady_clock::now() < until) {
+    while ((local_ ? local_->running() > 0 : server_.open_connections() > 0) && std::chrono::steady_clock::now() < until) {
       context_.restart();
       context_.run_for(20ms);
-      local_->poll(/*replace=*/false, now_ns());
+      if (local_) local_->poll(/*replace=*/false, now_ns());
     }
   };
   wait(interrupts_ > 1 ? 0ms : std::chrono::milliseconds(kFarewell));
-  if (local_->running() > 0) local_->signal(SIGTERM);
+  if (!local_) return;
+  local_->signal(SIGTERM);
   wait(kTermination);
   local_.reset();
 }
