@@ -148,7 +148,7 @@ int doctor_command(CommandLine& line) {
   if (line.null_units) {
     const Json figures = settle_null_units(64, 5.0, fs::current_path());
     print(line.json ? figures.dump(2) + "\n"
-                    : fmt::format("{} null units settled durably by {} simulated workers in {:.2f} s: {:.0f} per second, {} synced commits\n",
+                    : fmt::format("{} null units settled durably for {} simulated workers in {:.2f} s of the coordinator's time, without sockets: {:.0f} per second, {} synced commits\n",
                                   figures["units"].dump(), figures["workers"].dump(), figures["seconds"].get<double>(),
                                   figures["units_per_s"].get<double>(), figures["commits"].dump()));
     return kExitDone;
