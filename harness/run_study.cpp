@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/ssl/context.hpp>
@@ -66,6 +67,13 @@ void say_beginning(const Coordinator& coordinator, const RunFolder& folder, cons
   }
 }
 
+/// Of a run that could not even begin.
+void leave_no_trace(const RunFolder& folder) {
+  std::error_code ignored;
+  for (const fs::path& file : {folder.token(), folder.journal(), fs::path(folder.journal().string() + "-wal")}) fs::remove(file, ignored);
+  fs::remove(folder.path, ignored);  // only when nothing else is in it
+}
+
 std::string resume_command(const RunOptions& options) {
   std::string command = fmt::format("quantbench {} {}", options.serve ? "serve" : "run", options.study);
   for (const std::string& folder : options.data) command += " --data " + folder;
@@ -111,7 +119,14 @@ int run_study(const RunOptions& options) {
     loop_options.token = run_token(folder.token(), options.serve ? TokenUse::keep : TokenUse::renew);
     loop_options.stop_when_unaccepted = !options.serve;
     loop_options.unaccepted_patience_s = options.unaccepted_patience_s;
-    RunLoop loop(coordinator, blobs_of(plan, roots), loop_options, tls.get());
+    std::optional<RunLoop> listening;
+    try {
+      listening.emplace(coordinator, blobs_of(plan, roots), loop_options, tls.get());
+    } catch (const InputError&) {
+      if (coordinator.scheduler().last_epoch() == 0) leave_no_trace(folder);
+      throw;
+    }
+    RunLoop& loop = *listening;
     const int workers = options.workers.value_or(options.serve ? 0 : plan.study.workers);
     say_beginning(coordinator, folder, options, loop.port(), workers);
     if (workers > 0) loop.launch(local_launch(folder, roots, options, loop.port(), workers));
