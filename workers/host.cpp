@@ -24,7 +24,24 @@ namespace qb {
 
 namespace {
 
-constexpr const char* kLockFile = "/tmp/quantbench-timing.lock";
+constexpr const char* kHostFile = "/tmp/quantbench-host.lock";  ///< held while computing (shared) or timing (alone)
+constexpr const char* kTurnFile = "/tmp/quantbench-turn.lock";  ///< held while waiting for the other, so that turns are kept
+
+/// A descriptor of `path` that holds its flock; the caller closes it.
+int locked(const char* path, int operation) {
+  // Opened for reading where another user made it: flock needs no right to write.
+  int descriptor = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (descriptor < 0) descriptor = ::open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0)
+    throw InputError(fmt::format("file '{}', which keeps timed sections alone, cannot be opened: {}", path, std::strerror(errno)));
+  while (::flock(descriptor, operation) != 0) {
+    if (errno == EINTR) continue;
+    const std::string reason = std::strerror(errno);
+    ::close(descriptor);
+    throw InputError(fmt::format("file '{}' cannot be locked: {}", path, reason));
+  }
+  return descriptor;
+}
 
 /// The first processor of the core that `processor` belongs to; itself where the system does not say.
 int core_of(int processor) {
@@ -36,15 +53,16 @@ int core_of(int processor) {
 
 }  // namespace
 
-HostLock::HostLock() {
-  // Opened for reading where another user made it: flock needs no right to write.
-  descriptor_ = ::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (descriptor_ < 0) descriptor_ = ::open(kLockFile, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor_ < 0)
-    throw InputError(fmt::format("file '{}', which keeps timed sections apart, cannot be opened: {}", kLockFile,
-                                 std::strerror(errno)));
-  while (::flock(descriptor_, LOCK_EX) != 0)
-    if (errno != EINTR) throw InputError(fmt::format("file '{}' cannot be locked: {}", kLockFile, std::strerror(errno)));
+HostLock::HostLock(Use use) {
+  const int operation = use == Use::timing ? LOCK_EX : LOCK_SH;
+  const int turn = locked(kTurnFile, operation);
+  try {
+    descriptor_ = locked(kHostFile, operation);
+  } catch (...) {
+    ::close(turn);
+    throw;
+  }
+  ::close(turn);
 }
 
 HostLock::~HostLock() { ::close(descriptor_); }

@@ -10,11 +10,14 @@
 
 namespace qb {
 
-/// Held by one timed process per host at a time: an exclusive flock on a file that all users' workers share. The system
-/// lets go of it when the process ends, however it ends.
+/// What a process does with its host. Computing goes on beside other computing; a timed section is alone with the host:
+/// nobody computes beside it, and nobody who came after it goes before it. Locks are flocks on files that all users'
+/// workers share; the system lets go of them when the process ends, however it ends.
 class HostLock {
  public:
-  HostLock();  ///< waits; throws InputError naming the file when it cannot be opened
+  enum class Use : std::uint8_t { compute, timing };
+
+  explicit HostLock(Use use);  ///< waits; throws InputError naming the file when it cannot be opened
   ~HostLock();
   HostLock(const HostLock&) = delete;
   HostLock& operator=(const HostLock&) = delete;

@@ -21,6 +21,7 @@
 #include "kernels/base/parallel.h"
 #include "kernels/base/text.h"
 #include "kernels/peaks.h"
+#include "workers/build_id.h"  // made at build time (cmake/build_id.cmake)
 #include "workers/host.h"
 #include "workers/sampler.h"
 
@@ -106,16 +107,6 @@ std::string key_of(const HardwareProfile& p) {
                                 p.kernel_release, p.compiler, p.flags));
 }
 
-/// Version and the first digits of the running program's own digest.
-const std::string& build_text() {
-  static const std::string text = [] {
-    std::error_code error;
-    const fs::path program = fs::read_symlink("/proc/self/exe", error);
-    return fmt::format("{} {}", QB_VERSION, error ? "unknown" : sha256_file(program).substr(0, 16));
-  }();
-  return text;
-}
-
 fs::path kept_at(const HardwareProfile& profile, const fs::path& cache) {
   return cache / fmt::format("peaks-{}.json", sha256_hex(profile.machine_key + profile.build).substr(0, 32));
 }
@@ -165,7 +156,7 @@ HardwareProfile read_profile() {
   profile.compiler = "gcc " __VERSION__;
 #endif
   profile.flags = QB_BUILD_FLAGS;
-  profile.build = build_text();
+  profile.build = QB_VERSION " " QB_SOURCE_DIGEST;
   profile.machine_key = key_of(profile);
   return profile;
 }
@@ -205,7 +196,7 @@ bool recall_peaks(HardwareProfile& profile, const fs::path& cache) {
 
 void require_peaks(HardwareProfile& profile, const fs::path& cache, double budget_s) {
   if (recall_peaks(profile, cache)) return;
-  const HostLock alone;
+  const HostLock alone(HostLock::Use::timing);
   if (recall_peaks(profile, cache)) return;  // a neighbour measured while we waited
   measure_profile(profile, budget_s);
   try {

@@ -110,10 +110,8 @@ void UnitRun::load() {
 void UnitRun::quantize() {
   begin("quantize");
   const QuantSpec spec = parse_quant_spec(unit_.combination.quantizer);
-  const QuantizerInfo* info = find_quantizer(spec.method);
-  const bool samples_needed = spec.activation_bits < 32 || (info && info->calibration);
   Tensor calibration;
-  if (samples_needed && unit_.measure.calibration_samples > 0)
+  if (needs_calibration(spec) && unit_.measure.calibration_samples > 0)
     calibration = load_dataset(unit_.model, "calibration", unit_.measure.calibration_samples, unit_.seed, files_).inputs;
   const std::int64_t begin_ns = now_ns();
   quantized_ = quantize_model(float_model_, spec, calibration, /*threads=*/1);
@@ -204,7 +202,7 @@ void UnitRun::check_plausible(const Timing& timing) {
   if (implausible(timing, profile_, proof_.operations, weight_bytes).empty()) return;
   HardwareProfile again = profile_;
   {
-    const HostLock alone;
+    const HostLock alone(HostLock::Use::timing);
     measure_profile(again, kPeakAgainS);
   }
   profile_.peak_read_bytes_per_s = std::max(profile_.peak_read_bytes_per_s, again.peak_read_bytes_per_s);
@@ -242,12 +240,16 @@ void UnitRun::report_layers() {
 }
 
 void UnitRun::run() {
-  load();
-  quantize();
-  weigh();
-  prepare();
-  prove_kernels();
-  judge_method();
+  begin("wait");
+  {
+    const HostLock beside_others(HostLock::Use::compute);
+    load();
+    quantize();
+    weigh();
+    prepare();
+    prove_kernels();
+    judge_method();
+  }
   time();
   report_layers();
   result_.outcome = Outcome::ok;

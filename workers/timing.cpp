@@ -65,7 +65,7 @@ Timing time_unit(Executor& executor, const Tensor& input, const WorkUnit& unit, 
   CacheFlush flush(last_level_bytes);
   const Launch launch{executor, input, unit, flush};
   progress("wait");
-  const HostLock alone;
+  const HostLock alone(HostLock::Use::timing);
   progress("time");
   const Pinned pinned(threads, processors);
   Timing timing;

@@ -21,7 +21,7 @@ struct HardwareProfile {
   std::string isa;                   ///< to_text(detected_isa())
   std::string kernel_release;        ///< major.minor
   std::string compiler, flags;       ///< of this build
-  std::string build;                 ///< version and digest of the running program
+  std::string build;                 ///< version and digest of the sources
   // Measured once per machine key and build, and kept; not part of the key.
   double peak_read_bytes_per_s = 0, peak_s8_ops_per_s = 0, peak_f32_ops_per_s = 0, peak_bf16_ops_per_s = 0;
   double timer_resolution_ns = 0, timer_cost_ns = 0;
