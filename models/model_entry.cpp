@@ -9,6 +9,7 @@
 #include "kernels/base/files.h"
 #include "kernels/base/text.h"
 #include "models/data/dataset_options.h"
+#include "models/executor.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -195,6 +196,7 @@ void check_loads(const ModelManifest& manifest, const std::string& where, const 
         fmt::format("{}: the model's input '{}' has the shape {}, one sample of '{}' has {}{}", where, input.name,
                     to_text(wanted), manifest.dataset.name, to_text(judged.inputs.shape),
                     judged.inputs.size() == element_count(wanted) ? "; the dataset's \"shape\" can change it" : ""));
+  const Executor planned(model, {});  // refuses operators and weights whose shapes do not fit
 }
 
 }  // namespace

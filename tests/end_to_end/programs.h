@@ -83,7 +83,7 @@ class Program {
   std::string err() const { return text_of(err_); }
 
   /// The exit code, or 128 + signal; fails the test when the limit passes.
-  int wait(std::chrono::seconds limit = std::chrono::seconds(300)) {
+  int wait(std::chrono::seconds limit = std::chrono::seconds(550)) {
     const auto end = std::chrono::steady_clock::now() + limit;
     for (int status = 0; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(10)))
       if (::waitpid(pid_, &status, WNOHANG) == pid_) {
