@@ -80,8 +80,13 @@ void check_items(const Measurement& m, const MeasureOptions& options, Findings& 
   const ItemColumns& items = m.items;
   const std::size_t n = items.index.size();
   const bool fit = items.float_top1.size() == n && items.top1.size() == n && items.target.size() == n &&
-                   items.float_log_likelihood.size() == n && items.log_likelihood.size() == n && items.kl.size() == n;
+                   items.float_hit5.size() == n && items.hit5.size() == n && items.float_log_likelihood.size() == n && items.log_likelihood.size() == n && items.kl.size() == n;
   findings.unless(fit, "the columns of its items differ in length");
+  if (!fit) return;
+  bool within = true;
+  for (std::size_t i = 0; i < n; ++i)
+    within &= (items.top1[i] != items.target[i] || items.hit5[i] != 0) && (items.float_top1[i] != items.target[i] || items.float_hit5[i] != 0);
+  findings.unless(within, "a first answer is right, but not among the five best");
   findings.unless(std::set<std::int64_t>(items.index.begin(), items.index.end()).size() == n, "a sample was judged twice");
   findings.unless(options.accuracy_samples == 0 || n > 0, "it was not judged, though the study asks for it");
   // KL divergence is not negative; what rounding of 1e5 log-probabilities can take away is.

@@ -25,19 +25,24 @@ void judge(const Measurement& m, SummaryRow& row) {
   const ItemColumns& items = m.items;
   const std::size_t n = items.index.size();
   if (n == 0) return;
-  std::int64_t hits = 0, float_hits = 0, gained = 0, lost = 0;
+  std::int64_t hits = 0, float_hits = 0, hits5 = 0, float_hits5 = 0, gained = 0, lost = 0;
   row.samples = std::int64_t(n);
   row.flips = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const bool hit = items.top1[i] == items.target[i], float_hit = items.float_top1[i] == items.target[i];
     hits += hit;
     float_hits += float_hit;
+    hits5 += items.hit5[i];
+    float_hits5 += items.float_hit5[i];
     gained += hit && !float_hit;
     lost += float_hit && !hit;
     row.flips += items.top1[i] != items.float_top1[i];
   }
   row.flip_p = mcnemar_p(gained, lost);
+  row.top5 = wilson(hits5, row.samples);
+  row.float_top5 = double(float_hits5) / double(n);
   row.kl_mean_nats = mean(items.kl);
+  row.kl_p99_nats = percentile_bound(items.kl, 0.99);
   if (m.task == "language") {
     row.metric = "perplexity";
     row.accuracy = perplexity_interval(items.log_likelihood);

@@ -19,9 +19,13 @@ struct SummaryRow {
   std::string stopped_by;           ///< of the hot timing
   Estimate accuracy;                ///< top-1 (Wilson 95 %) or perplexity (±1.96 standard errors)
   double float_accuracy = kMissing; ///< of the float model on the same samples
+  Estimate top5;                    ///< share of samples whose target is among the five best (Wilson 95 %)
+  double float_top5 = kMissing;
   std::int64_t samples = -1, flips = -1;  ///< judged; of those with another top-1 than the float model
   double flip_p = kMissing;         ///< McNemar's exact p that right-to-wrong and wrong-to-right are equally likely
-  double output_sqnr_db = kMissing, cosine = kMissing, kl_mean_nats = kMissing;
+  double output_sqnr_db = kMissing, cosine = kMissing;
+  double kl_mean_nats = kMissing;   ///< KL(float || quantized) per sample
+  double kl_p99_nats = kMissing;    ///< bound of percentile 99 at confidence 0.99; NaN below 459 samples
   double kernel_error = kMissing, kernel_bound = kMissing;
   std::int64_t blocks = -1, cold_blocks = -1;  ///< timed, without warm-up
   Estimate latency_ns, cold_latency_ns;  ///< median per batch and its distribution-free 95 % interval

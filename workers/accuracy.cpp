@@ -62,6 +62,8 @@ void judge_item(std::span<const float> wanted, std::span<const float> got, std::
   items.float_top1.push_back(before.top1);
   items.top1.push_back(after.top1);
   items.target.push_back(target);
+  items.float_hit5.push_back(before.hit5);
+  items.hit5.push_back(after.hit5);
   const auto bounded = [](double log_likelihood) { return std::clamp(log_likelihood, kLowestLogLikelihood, 0.0); };
   items.float_log_likelihood.push_back(bounded(before.log_likelihood));
   items.log_likelihood.push_back(bounded(after.log_likelihood));

@@ -202,6 +202,8 @@ std::span<const Column<ItemRow>> item_columns() {
       column<&Row::float_top1>("float_top1", "class"),
       column<&Row::top1>("top1", "class"),
       column<&Row::target>("target", "class"),
+      column<&Row::float_hit5>("float_hit5"),
+      column<&Row::hit5>("hit5"),
       column<&Row::float_log_likelihood>("float_log_likelihood", "nats"),
       column<&Row::log_likelihood>("log_likelihood", "nats"),
       column<&Row::kl>("kl", "nats"),

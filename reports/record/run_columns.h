@@ -42,6 +42,7 @@ struct ItemRow {
   std::int32_t measurement = 0;  ///< row of /measurements
   std::int64_t item = 0;
   std::int32_t float_top1 = 0, top1 = 0, target = 0;
+  bool float_hit5 = false, hit5 = false;
   double float_log_likelihood = 0, log_likelihood = 0, kl = 0;
 };
 

@@ -61,14 +61,14 @@ void append_samples(const SampleSet& set, bool cold, std::int64_t& offset, std::
 
 void append_items(const ItemColumns& items, MeasurementRow& row, std::int32_t number, std::vector<ItemRow>& all) {
   const std::size_t n = items.index.size();
-  if (items.float_top1.size() != n || items.top1.size() != n || items.target.size() != n ||
-      items.float_log_likelihood.size() != n || items.log_likelihood.size() != n || items.kl.size() != n)
+  if (items.float_top1.size() != n || items.top1.size() != n || items.target.size() != n || items.float_hit5.size() != n ||
+      items.hit5.size() != n || items.float_log_likelihood.size() != n || items.log_likelihood.size() != n || items.kl.size() != n)
     throw InputError(fmt::format("unit '{}': the columns of its items differ in length", row.facts.unit));
   row.item_offset = std::ssize(all);
   row.item_count = std::int64_t(n);
   for (std::size_t i = 0; i < n; ++i)
-    all.push_back({number, items.index[i], items.float_top1[i], items.top1[i], items.target[i], items.float_log_likelihood[i],
-                   items.log_likelihood[i], items.kl[i]});
+    all.push_back({number, items.index[i], items.float_top1[i], items.top1[i], items.target[i], items.float_hit5[i] != 0,
+                   items.hit5[i] != 0, items.float_log_likelihood[i], items.log_likelihood[i], items.kl[i]});
 }
 
 Flattened flatten(const std::vector<Measurement>& measurements) {

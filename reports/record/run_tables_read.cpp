@@ -99,6 +99,8 @@ ItemColumns items_of(std::span<const ItemRow> rows, std::int32_t measurement) {
     items.float_top1.push_back(row.float_top1);
     items.top1.push_back(row.top1);
     items.target.push_back(row.target);
+    items.float_hit5.push_back(row.float_hit5);
+    items.hit5.push_back(row.hit5);
     items.float_log_likelihood.push_back(row.float_log_likelihood);
     items.log_likelihood.push_back(row.log_likelihood);
     items.kl.push_back(row.kl);

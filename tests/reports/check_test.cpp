@@ -42,6 +42,7 @@ TEST_CASE("every disagreement is found and named") {
       {"was stopped by 'boredom'", [](RunRecord& r) { r.measurements[0].hot.stopped_by = "boredom"; }},
       {"claims a narrow interval", [](RunRecord& r) { r.measurements[0].hot.stopped_by = "width"; r.plan[0].unit.measure.relative_width = 0.001; }},
       {"differ in length", [](RunRecord& r) { r.measurements[0].items.kl.pop_back(); }},
+      {"not among the five best", [](RunRecord& r) { r.measurements[0].items.hit5[0] = 0; }},
       {"was judged twice", [](RunRecord& r) { r.measurements[0].items.index[1] = 0; }},
       {"was not judged", [](RunRecord& r) { r.measurements[0].items = {}; }},
       {"a KL divergence is negative", [](RunRecord& r) { r.measurements[0].items.kl[0] = -0.5; }},

@@ -76,6 +76,8 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(again.measurements[0].cold.time_ns.empty());
   CHECK(again.measurements[1].cold.iterations == record.measurements[1].cold.iterations);
   CHECK(again.measurements[1].items.kl == record.measurements[1].items.kl);
+  CHECK(again.measurements[1].items.float_hit5 == std::vector<std::uint8_t>{1, 1, 1, 1});
+  CHECK(again.measurements[1].items.hit5 == std::vector<std::uint8_t>{1, 0, 1, 1});
   CHECK(std::isnan(again.measurements[1].quantize_s));
   CHECK(again.measurements[1].prepared_bytes == -1);
   CHECK(again.measurements[2].outcome == Outcome::failed);

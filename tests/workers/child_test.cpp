@@ -54,6 +54,8 @@ TEST_CASE("inputs and results larger than a pipe pass through") {
     m.items.float_top1.push_back(1);
     m.items.top1.push_back(1);
     m.items.target.push_back(1);
+    m.items.float_hit5.push_back(1);
+    m.items.hit5.push_back(1);
     m.items.float_log_likelihood.push_back(-0.123456789012345);
     m.items.log_likelihood.push_back(-0.123456789012345);
     m.items.kl.push_back(0.0123456789012345);

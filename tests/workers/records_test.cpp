@@ -80,6 +80,8 @@ TEST_CASE("a measurement reads back as written, missing numbers included") {
   CHECK(canonical_text(reread_measurement(parse_json(text, "m", Blame::peer))) == text);
   const Measurement back = measurement_from_json(value, "m", Blame::peer);
   CHECK(back.items.kl == sample_measurement().items.kl);
+  CHECK(back.items.float_hit5 == sample_measurement().items.float_hit5);
+  CHECK(back.items.hit5 == sample_measurement().items.hit5);
   CHECK(back.hot.time_ns == sample_measurement().hot.time_ns);
   CHECK(back.layers.at(0).time_share == 0.25);
   CHECK(std::isnan(back.quantize_s));
@@ -106,6 +108,10 @@ TEST_CASE("columns of a measurement must fit each other and their ranges") {
   refuses([](Json& v) { v["items"]["kl"][0] = -1; });
   refuses([](Json& v) { v["items"]["top1"][0] = std::int64_t(1) << 31; });
   refuses([](Json& v) { v["items"]["index"][0] = -1; });
+  refuses([](Json& v) { v["items"]["hit5"][0] = 2; });
+  refuses([](Json& v) { v["items"]["float_hit5"][0] = true; });
+  refuses([](Json& v) { v["items"]["float_hit5"].push_back(1); });
+  refuses([](Json& v) { v["items"].erase("hit5"); });
   refuses([](Json& v) { v["items"]["log_likelihood"][0] = 0.5; });
   refuses([](Json& v) { v["hot"]["iterations"][0] = 0; });
   refuses([](Json& v) { v["hot"]["time_ns"][0] = 0.0; });

@@ -28,6 +28,7 @@ struct SampleSet {
 struct ItemColumns {
   std::vector<std::int64_t> index;              ///< sample number in the dataset
   std::vector<std::int32_t> float_top1, top1, target;
+  std::vector<std::uint8_t> float_hit5, hit5;   ///< 1 when the target is among the five classes with the highest scores, else 0
   std::vector<double> float_log_likelihood, log_likelihood;
   std::vector<double> kl;                       ///< KL(float || quantized), nats
 };

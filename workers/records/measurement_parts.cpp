@@ -27,6 +27,11 @@ std::vector<std::int32_t> class_column(Fields& fields, std::string_view key) {
   return column;
 }
 
+std::vector<std::uint8_t> flag_column(Fields& fields, std::string_view key) {
+  const std::vector<std::int64_t> wide = integer_column_in(fields, key, kMostItems, 0, 1);
+  return {wide.begin(), wide.end()};
+}
+
 struct LayerText {
   const char* key;
   std::string LayerMeasurement::*member;
@@ -67,6 +72,8 @@ Json items_json(const ItemColumns& items) {
           {"float_top1", items.float_top1},
           {"top1", items.top1},
           {"target", items.target},
+          {"float_hit5", items.float_hit5},
+          {"hit5", items.hit5},
           {"float_log_likelihood", column_json(items.float_log_likelihood)},
           {"log_likelihood", column_json(items.log_likelihood)},
           {"kl", column_json(items.kl)}};
@@ -79,6 +86,8 @@ ItemColumns read_items(const Json& value, const std::string& where, Blame blame)
   items.float_top1 = class_column(fields, "float_top1");
   items.top1 = class_column(fields, "top1");
   items.target = class_column(fields, "target");
+  items.float_hit5 = flag_column(fields, "float_hit5");
+  items.hit5 = flag_column(fields, "hit5");
   items.float_log_likelihood = column_in(fields, "float_log_likelihood", kMostItems, -kAnyNumber, 1e-6);
   items.log_likelihood = column_in(fields, "log_likelihood", kMostItems, -kAnyNumber, 1e-6);
   items.kl = column_in(fields, "kl", kMostItems, -1e-6, kAnyNumber);
@@ -90,6 +99,8 @@ ItemColumns read_items(const Json& value, const std::string& where, Blame blame)
   check("float_top1", items.float_top1.size());
   check("top1", items.top1.size());
   check("target", items.target.size());
+  check("float_hit5", items.float_hit5.size());
+  check("hit5", items.hit5.size());
   check("float_log_likelihood", items.float_log_likelihood.size());
   check("log_likelihood", items.log_likelihood.size());
   check("kl", items.kl.size());

@@ -12,7 +12,7 @@ Json samples_json(const SampleSet& samples);
 Json layers_json(const std::vector<LayerMeasurement>& layers);
 Json noise_json(const NoiseRecord& noise);
 
-/// Columns of one length, at most 100,000 items; log-likelihoods at most 0, KL at least -1e-6 (rounding).
+/// Columns of one length, at most 100,000 items; hits 0 or 1, log-likelihoods at most 0, KL at least -1e-6 (rounding).
 ItemColumns read_items(const Json& value, const std::string& where, Blame blame);
 /// Times above 0, iterations at least 1, no more warm-up blocks than blocks, a known word for the end.
 SampleSet read_samples(const Json& value, const std::string& where, Blame blame);
