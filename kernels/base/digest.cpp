@@ -16,8 +16,18 @@ struct Sha256::State {
   ~State() { EVP_MD_CTX_free(context); }
 };
 
+namespace {
+
+/// Looked up once: the library's own look-up takes longer than the digest of a short text.
+const EVP_MD* sha256_method() {
+  static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return method;
+}
+
+}  // namespace
+
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  QB_EXPECTS(state_->context && EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+  QB_EXPECTS(state_->context && EVP_DigestInit_ex(state_->context, sha256_method(), nullptr) == 1);
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
@@ -33,7 +43,11 @@ Sha256& Sha256::update(std::string_view text) { return update(std::as_bytes(std:
 std::string Sha256::hex() {
   std::array<unsigned char, 32> digest{};
   QB_EXPECTS(EVP_DigestFinal_ex(state_->context, digest.data(), nullptr) == 1);
-  return fmt::format("{:02x}", fmt::join(digest, ""));
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * digest.size());
+  for (const unsigned byte : digest) text.append({kDigits[byte >> 4], kDigits[byte & 15]});
+  return text;
 }
 
 std::string sha256_hex(std::string_view text) { return Sha256().update(text).hex(); }
