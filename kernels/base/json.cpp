@@ -43,8 +43,9 @@ class LimitedReader : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     check_length(name);
-    if (stack_.back()->contains(name)) fail(fmt::format("key '{}' stands twice in one object", name));
-    key_ = std::move(name);
+    const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
+    if (!fresh) fail(fmt::format("key '{}' stands twice in one object", name));
+    member_ = &*member;
     return true;
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
@@ -71,7 +72,7 @@ class LimitedReader : public nlohmann::json_sax<Json> {
       parent.push_back(std::move(value));
       return &parent.back();
     }
-    return &(parent[key_] = std::move(value));
+    return &(*member_ = std::move(value));
   }
   bool put(Json value) {
     place(std::move(value));
@@ -92,7 +93,7 @@ class LimitedReader : public nlohmann::json_sax<Json> {
   Blame blame_;
   Json root_;
   std::vector<Json*> stack_;
-  std::string key_;
+  Json* member_ = nullptr;  ///< of the innermost object: where the value of the key that was read last goes
 };
 
 }  // namespace
