@@ -220,7 +220,11 @@ bool Child::serve(std::chrono::milliseconds patience, int wake) {
 Measurement outcome_of(const ChildEnd& end, const WorkUnit& unit) {
   Measurement blank;
   blank.unit = unit.id;
-  const auto settled = [&](Outcome outcome, const std::string& reason) { return without_numbers(blank, outcome, reason); };
+  const auto settled = [&](Outcome outcome, const std::string& reason) {
+    Measurement result = without_numbers(blank, outcome, reason);
+    result.passing = outcome == Outcome::failed;  // the unit itself did not get to say so
+    return result;
+  };
   if (end.timed_out) return settled(Outcome::timed_out, fmt::format("not done after {} s", unit.limits.seconds));
   const std::string words = end.complaint.empty() ? "" : fmt::format("; it said: {}", end.complaint);
   if (end.signal != 0) {

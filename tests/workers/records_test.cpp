@@ -143,9 +143,17 @@ TEST_CASE("an outcome other than ok carries a reason and no numbers") {
   refuses([](Measurement& m) { m.kernel_error = 0; });
   refuses([](Measurement& m) { m.peak_bytes = 0; });
   refuses([](Measurement& m) { m.repeatable = true; });
+  failed.passing = true;
+  CHECK(measurement_from_json(to_json(failed), "m", Blame::peer).passing);
+  for (const Outcome outcome : {Outcome::unsupported, Outcome::timed_out, Outcome::mistrusted})
+    refuses([&](Measurement& m) { m.outcome = outcome; });
+  refuses([](Measurement& m) { m.outcome = Outcome::ok, m.reason.clear(); });
 }
 
-TEST_CASE("the digest of a measurement forgets the attempt and nothing else") {
+TEST_CASE("a record's text is its JSON, and its digest forgets the attempt and nothing else") {
+  const Json whole = to_json(sample_measurement());
+  CHECK(Json::parse(record_text(whole).text) == whole);
+  CHECK(record_text(whole).digest == measurement_digest(sample_measurement()));
   const std::string digest = measurement_digest(sample_measurement());
   Measurement other = sample_measurement();
   other.worker = "w-2";

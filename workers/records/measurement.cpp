@@ -67,15 +67,18 @@ std::string first_number(const Measurement& value) {
 void check_outcome(const Fields& fields, const Measurement& value) {
   if (value.outcome == Outcome::ok) {
     if (!value.reason.empty()) fields.fail("reason", "must be empty when the outcome is ok");
+    if (value.passing) fields.fail("passing", "must be false when the outcome is ok");
     return;
   }
   if (value.reason.empty())
     fields.fail("reason", fmt::format("is empty, but the outcome '{}' needs one", name_of(value.outcome)));
+  if (value.passing && value.outcome != Outcome::failed)
+    fields.fail("passing", fmt::format("must be false when the outcome is '{}'", name_of(value.outcome)));
   if (const std::string key = first_number(value); !key.empty())
     fields.fail(key, fmt::format("holds a number, but the outcome is '{}'; only 'ok' carries numbers", name_of(value.outcome)));
 }
 
-/// What measurement_digest leaves out: who measured, under which lease, and when.
+/// What a record's digest leaves out: who measured, under which lease, and when.
 constexpr const char* kOfTheAttempt[] = {"worker", "epoch", "started_utc", "wall_s"};
 
 }  // namespace
@@ -130,6 +133,7 @@ Json to_json(const Measurement& m) {
                 {"epoch", m.epoch},
                 {"outcome", name_of(m.outcome)},
                 {"reason", m.reason},
+                {"passing", m.passing},
                 {"started_utc", m.started_utc},
                 {"wall_s", number_json(m.wall_s)},
                 {"kernels", m.kernels},
@@ -156,6 +160,8 @@ Measurement measurement_from_json(const Json& value, const std::string& where, B
   m.epoch = fields.integer("epoch", 0, std::numeric_limits<std::int64_t>::max());
   m.outcome = parse_outcome(short_text(fields, "outcome", 40), where, blame);
   m.reason = short_text(fields, "reason", kTextBytes);
+  fields.at("passing");
+  m.passing = fields.flag_or("passing", false);
   m.started_utc = short_text(fields, "started_utc", 40);
   m.wall_s = number_in(fields, "wall_s", 0, kLongestS);
   m.kernels = short_text(fields, "kernels", kTextBytes);
@@ -175,10 +181,19 @@ Measurement measurement_from_json(const Json& value, const std::string& where, B
   return m;
 }
 
-std::string measurement_digest(const Measurement& measurement) {
-  Json value = to_json(measurement);
-  for (const char* key : kOfTheAttempt) value.erase(key);
-  return sha256_hex(canonical_text(value));
+RecordText record_text(Json measurement) {
+  Json of_the_attempt = Json::object();
+  for (const char* key : kOfTheAttempt) {
+    of_the_attempt[key] = std::move(measurement[key]);
+    measurement.erase(key);
+  }
+  const std::string rest = canonical_text(measurement);
+  std::string text = canonical_text(of_the_attempt);
+  text.back() = ',';
+  text.append(rest, 1);
+  return {std::move(text), sha256_hex(rest)};
 }
+
+std::string measurement_digest(const Measurement& measurement) { return record_text(to_json(measurement)).digest; }
 
 }  // namespace qb

@@ -63,6 +63,7 @@ struct Measurement {
   std::int64_t epoch = 0;           ///< of the lease it was measured under
   Outcome outcome = Outcome::failed;
   std::string reason;               ///< one sentence; empty only when ok
+  bool passing = false;             ///< failed for a cause outside of the unit: a crash, memory, files; worth another start
   std::string started_utc;
   double wall_s = kMissing;
 
@@ -98,7 +99,12 @@ std::string speakable(std::string_view text);
 Json to_json(const Measurement& measurement);
 /// Verifies sizes, ranges, and that an outcome other than ok carries a reason and no numbers.
 Measurement measurement_from_json(const Json& value, const std::string& where, Blame blame);
-/// Equal up to worker, epoch and times of the attempt: the same record sent again.
+/// A record as text, and a SHA-256 that leaves out who measured, under which lease and when: equal for the same record sent
+/// again.
+struct RecordText {
+  std::string text, digest;
+};
+RecordText record_text(Json measurement);  ///< of the JSON of one measurement
 std::string measurement_digest(const Measurement& measurement);
 
 }  // namespace qb
