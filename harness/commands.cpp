@@ -97,7 +97,7 @@ int report_command(CommandLine& line) {
   std::string text;
   for (const std::string& path : line.runs) {
     if (!text.empty()) text += "\n";
-    text += table_text(read_run_file(path), kFormats.at(line.format));
+    text += table_text(read_run_file_guarded(path), kFormats.at(line.format));
   }
   if (line.output.empty())
     print(text);
@@ -109,7 +109,7 @@ int report_command(CommandLine& line) {
 int check_command(CommandLine& line) {
   std::size_t faults = 0;
   for (const std::string& path : line.runs) {
-    const RunRecord record = read_run_file(path);
+    const RunRecord record = read_run_file_guarded(path);
     const std::vector<std::string> sentences = check_run(record);
     for (const std::string& sentence : sentences) print(fmt::format("{}: {}\n", path, sentence));
     if (sentences.empty()) print(fmt::format("{}: {} units, {} measurements: all agree\n", path, record.plan.size(), record.measurements.size()));
@@ -120,7 +120,8 @@ int check_command(CommandLine& line) {
 
 int list_command(CommandLine& line) {
   const Json rows = listing(line.list_of, data_roots(line.run.data));
-  print(line.json ? rows.dump(2) + "\n" : listing_text(rows));
+  constexpr int kPage = 120;
+  print(line.json ? rows.dump(2) + "\n" : listing_text(line.list_of, rows, output_columns(kPage)));
   return kExitDone;
 }
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/clock.h"
@@ -26,6 +27,12 @@ std::string first_line(const std::string& path) {
   std::getline(file, line);
   return std::string(trimmed(line));
 }
+
+/// How the noise of a section is said to people, by its key.
+constexpr std::pair<const char*, const char*> kNoiseWords[] = {
+    {"cpu_over_wall", "processor / wall time"}, {"wait_over_run", "waiting / running"}, {"involuntary_switches", "switched out, times"},
+    {"pressure_percent", "pressure, percent"},  {"steal", "stolen by the host"},
+};
 
 /// Settings of the system that move timings; "" where the system does not say.
 Json system_facts() {
@@ -113,8 +120,8 @@ std::string machine_text(const Json& facts) {
     line("A/A noise", fmt::format("{:.2g} % (half width of repeated identical timings)", 100 * profile["aa_noise"].get<double>()));
   text += "\nnow\n";
   for (const auto& [name, value] : facts["system"].items()) line(name, value.is_string() ? value.get<std::string>() : value.dump());
-  for (const auto& [name, value] : facts["noise"].items())
-    if (!value.is_null()) line(name, value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& [key, words] : kNoiseWords)
+    if (const Json& value = facts["noise"][key]; value.is_number()) line(words, fmt::format("{:.3g}", value.get<double>()));
   text += "\n";
   for (const Json& sentence : facts["advice"]) text += "- " + sentence.get<std::string>() + "\n";
   return text + (facts["advice"].empty() ? "nothing here disturbs measurements as far as the system says\n" : "");

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "kernels/base/cpu.h"
@@ -34,21 +35,29 @@ Json model_rows(const DataRoots& roots) {
   return rows;
 }
 
+Json option_rows(std::span<const QuantizerOption> options) {
+  Json rows = Json::array();
+  for (const QuantizerOption& option : options)
+    rows.push_back({{"option", option.key},
+                    {"default", option.otherwise},
+                    {"accepted", option.accepted},
+                    {"meaning", option.meaning},
+                    {"needs", option.needs}});
+  return rows;
+}
+
 Json quantizer_rows() {
   Json rows = Json::array();
-  for (const QuantizerInfo& info : quantizers()) {
-    std::string options;
-    for (const QuantizerOption& option : all_options(info))
-      options += fmt::format("{}{}={} ({})", options.empty() ? "" : ", ", option.key, option.accepted, option.otherwise);
+  for (const QuantizerInfo& info : quantizers())
     rows.push_back({{"quantizer", info.name},
                     {"bits", info.quantize ? fmt::format("w{}..w{}", info.min_bits, info.max_bits) : "32"},
-                    {"groups", info.groups ? "yes" : "no"},
-                    {"activations", info.activations ? "yes" : "no"},
+                    {"groups", info.groups},
+                    {"activations", info.activations},
+                    {"calibration", info.calibration},
                     {"summary", info.summary},
                     {"formats", info.formats},
                     {"paper", info.paper},
-                    {"options", options}});
-  }
+                    {"options", option_rows(all_options(info))}});
   return rows;
 }
 
@@ -69,7 +78,9 @@ Json hardware_rows() {
   for (const std::string& cap : isa_cap_names())
     rows.push_back({{"isa", cap},
                     {"allows", to_text(isa_cap(cap) & detected_isa())},
-                    {"here", cap == "best" || includes(detected_isa(), isa_cap(cap)) ? "in full" : "in part"}});
+                    {"here", cap == "best" || includes(detected_isa(), isa_cap(cap)) ? "in full"
+                             : (isa_cap(cap) & detected_isa()) == isa_cap("scalar")      ? "no"
+                                                                                        : "in part"}});
   return rows;
 }
 
@@ -98,12 +109,106 @@ Json dataset_rows(const DataRoots& roots) {
   return rows;
 }
 
-/// The order in which columns are shown; JSON objects sort their keys. A list begins with its own name.
-constexpr std::array kColumns = {"model",  "quantizer", "kernel", "isa",         "dataset", "task", "format", "family",
-                                 "allows", "files",     "bits",   "groups",      "activations", "needs", "here", "kind",
-                                 "bytes",  "digest",    "meaning", "zoo models", "summary", "paper", "options"};
+/// The columns of the lists that are shown as tables; JSON objects sort their keys. The last one is wrapped.
+struct TableColumns {
+  std::string_view what;
+  std::vector<std::string> names;
+};
+const std::vector<TableColumns>& table_columns() {
+  static const std::vector<TableColumns> all = {
+      {"models", {"model", "task", "dataset", "format", "bytes", "digest"}},
+      {"kernels", {"kernel", "kind", "activations", "here", "needs"}},
+      {"hardware", {"isa", "here", "allows"}},
+      {"datasets", {"dataset", "files", "zoo models", "meaning"}},
+  };
+  return all;
+}
 
 std::string cell_text(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+/// Lines of at most `width` columns, broken at blanks and, in a word longer than a line, anywhere.
+std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines(1);
+  for (std::string_view word : split(text, ' ')) {
+    if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width) lines.emplace_back();
+    if (!lines.back().empty()) lines.back() += ' ';
+    for (; word.size() > width; word.remove_prefix(width)) {
+      lines.back() += word.substr(0, width);
+      lines.emplace_back();
+    }
+    lines.back() += word;
+  }
+  return lines;
+}
+
+/// Aligned columns under a line of headings, every line after `indent` blanks.
+std::string table_of(const Json& rows, const std::vector<std::string>& names, std::size_t indent, std::size_t width) {
+  std::vector<std::size_t> widths;
+  std::size_t before_last = indent;
+  for (const std::string& name : names) {
+    std::size_t widest = name.size();
+    for (const Json& row : rows) widest = std::max(widest, cell_text(row[name]).size());
+    widths.push_back(widest);
+    if (widths.size() < names.size()) before_last += widest + 2;
+  }
+  constexpr std::size_t kNarrowest = 12;
+  const std::size_t last_width = std::max(kNarrowest, width - std::min(width, before_last));
+  std::string text;
+  const auto row_of = [&](const auto& cell) {
+    std::string line(indent, ' ');
+    for (std::size_t i = 0; i + 1 < names.size(); ++i) line += fmt::format("{:<{}}  ", cell(names[i]), widths[i]);
+    for (const std::string& part : wrapped(cell(names.back()), last_width)) {
+      line += part;
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += line + "\n";
+      line.assign(before_last, ' ');
+    }
+  };
+  row_of([](const std::string& name) { return name; });
+  for (const Json& row : rows) row_of([&](const std::string& name) { return cell_text(row[name]); });
+  return text;
+}
+
+std::string options_text(const Json& options, std::size_t width) {
+  Json rows = options;
+  for (Json& row : rows) {
+    std::string meaning = row["meaning"];
+    if (const std::string needs = row["needs"]; !needs.empty() && needs != "a<bits>") meaning += fmt::format(" (with {})", needs);
+    row["meaning"] = meaning;
+    if (row["default"] == "") row["default"] = "none";
+  }
+  return table_of(rows, {"option", "default", "accepted", "meaning"}, 4, width);
+}
+
+/// What a study writes to ask for the method.
+std::string spec_text(const QuantizerInfo& method) {
+  if (!method.quantize) return std::string(method.name);
+  return fmt::format("{}:w<bits>{}{}[@option=value...], {} to {} bits", method.name, method.groups ? "[g<size>]" : "",
+                     method.activations ? "[a<bits>]" : "", method.min_bits, method.max_bits);
+}
+
+std::string quantizers_text(std::size_t width) {
+  std::string text;
+  const auto fact = [&](std::string_view name, const std::string& value) {
+    if (value.empty()) return;
+    std::string head = fmt::format("  {:<9}", name);
+    for (const std::string& line : wrapped(value, width - head.size())) {
+      text += head + line + "\n";
+      head.assign(head.size(), ' ');
+    }
+  };
+  for (const QuantizerInfo& method : quantizers()) {
+    text += fmt::format("{}: {}\n", method.name, method.summary);
+    fact("spec", spec_text(method));
+    fact("formats", std::string(method.formats));
+    fact("needs", method.calibration ? "calibration samples" : method.activations ? "calibration samples for fixed activation ranges only" : "");
+    fact("paper", std::string(method.paper));
+    if (!method.options.empty()) text += options_text(option_rows(method.options), width);
+    text += "\n";
+  }
+  text += "every method that quantizes\n" + options_text(option_rows(common_options()), width);
+  return text + "\nactivations, a<bits>\n" + options_text(option_rows(activation_options()), width);
+}
 
 }  // namespace
 
@@ -117,23 +222,13 @@ Json listing(std::string_view what, const DataRoots& roots) {
                                suggestion(what, {"models", "quantizers", "kernels", "hardware", "datasets"})));
 }
 
-std::string listing_text(const Json& rows) {
-  if (rows.empty()) return "none\n";
-  std::vector<std::pair<std::string, std::size_t>> columns;
-  for (const char* name : kColumns)
-    if (rows[0].contains(name)) columns.emplace_back(name, std::string_view(name).size());
-  for (const Json& row : rows)
-    for (auto& [name, width] : columns) width = std::max(width, cell_text(row[name]).size());
-  std::string text;
-  const auto line = [&](const auto& cell_of) {
-    std::string one;
-    for (const auto& [name, width] : columns) one += fmt::format("{:<{}}  ", cell_of(name), width);
-    one.erase(one.find_last_not_of(' ') + 1);
-    text += one + "\n";
-  };
-  line([](const std::string& name) { return name; });
-  for (const Json& row : rows) line([&](const std::string& name) { return cell_text(row[name]); });
-  return text;
+std::string listing_text(std::string_view what, const Json& rows, int width) {
+  constexpr int kNarrowest = 100;
+  const auto columns = std::size_t(std::max(width, kNarrowest));
+  if (what == "quantizers") return quantizers_text(columns);
+  for (const TableColumns& table : table_columns())
+    if (table.what == what) return rows.empty() ? "none\n" : table_of(rows, table.names, 0, columns);
+  return {};
 }
 
 }  // namespace qb

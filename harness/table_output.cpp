@@ -3,20 +3,21 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
+#include "kernels/base/text.h"
 #include "reports/table.h"
 
 namespace qb {
 
-namespace {
-
-/// Columns of the terminal; wide when the output is no terminal, so that nothing is cut in a log.
-int terminal_width() {
+int output_columns(int otherwise) {
+  constexpr int kNarrowest = 40, kWidest = 10'000;
   winsize size{};
-  if (::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40) return size.ws_col;
-  return 240;
+  if (::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > kNarrowest) return size.ws_col;
+  const char* said = std::getenv("COLUMNS");
+  const auto columns = said ? parse_int(said) : std::nullopt;
+  return columns && *columns > kNarrowest && *columns <= kWidest ? int(*columns) : otherwise;
 }
-
-}  // namespace
 
 std::string table_text(const RunRecord& record, TableFormat format) {
   switch (format) {
@@ -25,7 +26,8 @@ std::string table_text(const RunRecord& record, TableFormat format) {
     case TableFormat::json: return json_table(record);
     case TableFormat::terminal: break;
   }
-  return terminal_table(record, terminal_width());
+  constexpr int kWide = 240;  // nothing is cut in a log
+  return terminal_table(record, output_columns(kWide));
 }
 
 void print_table(const RunRecord& record, TableFormat format, std::FILE* stream) {

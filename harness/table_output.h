@@ -8,6 +8,9 @@
 
 namespace qb {
 
+/// Columns of the terminal, or what COLUMNS says; `otherwise` when the output is no terminal and nothing is said.
+int output_columns(int otherwise);
+
 std::string table_text(const RunRecord& record, TableFormat format);
 void print_table(const RunRecord& record, TableFormat format, std::FILE* stream);
 
