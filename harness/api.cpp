@@ -183,7 +183,7 @@ Api::Answer Api::lease(const HttpRequest& request) {
         coordinator_.require_storage();
         co_return refusal(503, "the request's sender had left");
       }
-      HttpResponse response = json_response(to_json(leases));
+      HttpResponse response = text_response(lease_text_.of(leases) + "\n", "application/json");
       response.undelivered = [this, worker = wanted.worker, leases] {
         coordinator_.undelivered(worker, leases, now_ns());
         flush();
@@ -210,13 +210,13 @@ Api::Answer Api::renew(const HttpRequest& request, std::string unit) {
 }
 
 Api::Answer Api::receive(const HttpRequest& request) {
-  const Json body = body_of(request);
+  Json body = body_of(request);
   Fields fields(body, "the results", Blame::peer);
   fields.text("worker");
-  const Json& results = fields.array("results");
+  const std::size_t count = fields.array("results").size();
   fields.done();
-  if (results.size() > 1000) fields.fail("results", fmt::format("has {} elements; at most 1000 are accepted", results.size()));
-  const std::vector<ResultAnswer> answers = coordinator_.receive(results, now_ns());
+  if (count > 1000) fields.fail("results", fmt::format("has {} elements; at most 1000 are accepted", count));
+  const std::vector<ResultAnswer> answers = coordinator_.receive(std::move(body["results"]), now_ns());
   const bool stored = co_await durable();
   if (!stored) coordinator_.require_storage();
   co_return json_response(to_json(answers));

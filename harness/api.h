@@ -14,6 +14,7 @@
 #include "harness/coordinator.h"
 #include "harness/dashboard.h"
 #include "harness/http_server.h"
+#include "harness/unit_text.h"
 
 namespace qb {
 
@@ -50,6 +51,7 @@ class Api {
   Coordinator& coordinator_;
   Blobs blobs_;
   std::string token_;
+  LeaseText lease_text_;
   std::function<HttpFigures()> figures_ = [] { return HttpFigures{}; };
   boost::asio::steady_timer committed_;  ///< never expires; cancelled to wake those who wait
   std::uint64_t commits_ = 0;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "kernels/base/clock.h"
 #include "kernels/base/digest.h"
@@ -35,14 +34,21 @@ std::vector<std::uint16_t> kinds_of_units(const Plan& plan, const std::vector<st
   return result;
 }
 
-std::uint64_t short_digest(const Measurement& measurement) {
-  const std::string hex = measurement_digest(measurement);
+std::uint64_t first_64_bits(const std::string& hex) {
   std::uint64_t value = 0;
   std::from_chars(hex.data(), hex.data() + 16, value, 16);
   return value;
 }
 
-bool is_error(Outcome outcome) { return outcome == Outcome::failed || outcome == Outcome::timed_out; }
+/// The first eight bytes of an id. Looking for the unit of an id stays within one dense array until it is all but found.
+std::uint64_t id_key(const UnitId& id) {
+  std::uint64_t key = 0;
+  for (std::size_t i = 0; i < sizeof key; ++i) key = key << 8 | id[i];
+  return key;
+}
+
+/// Another start may end differently. What the unit itself failed by would only fail again.
+bool worth_another_start(const Measurement& measurement) { return measurement.outcome == Outcome::timed_out || measurement.passing; }
 
 }  // namespace
 
@@ -53,8 +59,8 @@ Coordinator::Coordinator(const Plan& plan, Journal& journal, OldLeases old_lease
       by_id_(plan.units.size()),
       scheduler_(kinds_of_units(plan, kinds_), kinds_.size()),
       started_ns_(now_ns) {
-  std::iota(by_id_.begin(), by_id_.end(), 0u);
-  std::sort(by_id_.begin(), by_id_.end(), [&](auto a, auto b) { return plan_.units[a].id < plan_.units[b].id; });
+  for (Scheduler::Unit unit = 0; unit < by_id_.size(); ++unit) by_id_[unit] = {id_key(plan_.units[unit].id), unit};
+  std::sort(by_id_.begin(), by_id_.end());
   restore(old_leases, now_ns);
 }
 
@@ -170,10 +176,12 @@ void Coordinator::undelivered(const std::string& worker, const std::vector<Lease
 }
 
 std::optional<Scheduler::Unit> Coordinator::find_unit(std::string_view id) const {
-  const auto at = std::lower_bound(by_id_.begin(), by_id_.end(), id,
-                                   [&](Scheduler::Unit unit, std::string_view text) { return id_text(plan_.units[unit]) < text; });
-  if (at == by_id_.end() || id_text(plan_.units[*at]) != id) return std::nullopt;
-  return *at;
+  const std::optional<UnitId> wanted = parse_id(id);
+  if (!wanted) return std::nullopt;
+  const std::uint64_t key = id_key(*wanted);
+  for (auto at = std::lower_bound(by_id_.begin(), by_id_.end(), std::pair(key, Scheduler::Unit(0))); at != by_id_.end() && at->first == key; ++at)
+    if (plan_.units[at->second].id == *wanted) return at->second;
+  return std::nullopt;
 }
 
 bool Coordinator::renew(std::string_view unit_id, const RenewRequest& request, std::int64_t now_ns) {
@@ -189,10 +197,10 @@ bool Coordinator::renew(std::string_view unit_id, const RenewRequest& request, s
   return true;
 }
 
-std::vector<ResultAnswer> Coordinator::receive(const Json& results, std::int64_t now_ns) {
+std::vector<ResultAnswer> Coordinator::receive(Json results, std::int64_t now_ns) {
   require_storage();
   std::vector<ResultAnswer> answers;
-  for (const Json& result : results) {
+  for (Json& result : results) {
     const std::string where = fmt::format("results[{}]", answers.size());
     try {
       answers.push_back(receive_one(result, where, now_ns));
@@ -204,30 +212,33 @@ std::vector<ResultAnswer> Coordinator::receive(const Json& results, std::int64_t
   return answers;
 }
 
-ResultAnswer Coordinator::receive_one(const Json& result, const std::string& where, std::int64_t now_ns) {
+ResultAnswer Coordinator::receive_one(Json& result, const std::string& where, std::int64_t now_ns) {
   const Measurement measurement = measurement_from_json(result, where, Blame::peer);
   const auto invalid = [&](std::string reason) { return ResultAnswer{measurement.unit, ResultVerdict::invalid, std::move(reason)}; };
   const auto unit = find_unit(measurement.unit);
   if (!unit) return invalid(where + ": the unit is not part of this run");
   if (measurement.outcome == Outcome::ok && !machines_.contains(measurement.machine_key))
     return invalid(where + ": the machine key belongs to no registered worker");
-  const std::uint64_t digest = short_digest(measurement);
-  const ResultDecision decision = scheduler_.result(*unit, measurement.epoch, is_error(measurement.outcome), digest, now_ns);
+  RecordText kept = record_text(std::move(result));
+  const std::uint64_t digest = first_64_bits(kept.digest);
+  const std::optional<std::int64_t> live = scheduler_.live_epoch(*unit);
+  const ResultDecision decision = scheduler_.result(*unit, measurement.epoch, worth_another_start(measurement), digest, now_ns);
   const auto keep = [&](std::string text) { journal_.add_result(*unit, measurement.epoch, digest, decision, std::move(text)); };
   switch (decision) {
     case ResultDecision::settled:
     case ResultDecision::quarantined:
       journal_.end_attempt(measurement.epoch, decision == ResultDecision::settled ? AttemptEnd::committed : AttemptEnd::error);
       keep("");
-      record(*unit, measurement, canonical_text(result));
+      if (live && live != measurement.epoch) journal_.end_attempt(*live, AttemptEnd::abandoned);
+      record(*unit, measurement, std::move(kept.text));
       return {measurement.unit, ResultVerdict::settled, ""};
     case ResultDecision::retried:
       journal_.end_attempt(measurement.epoch, AttemptEnd::error);
-      keep(canonical_text(result));
-      return {measurement.unit, ResultVerdict::shadow, fmt::format("kept; start {} of the unit ended in an error and it waits again",
+      keep(std::move(kept.text));
+      return {measurement.unit, ResultVerdict::shadow, fmt::format("kept; start {} of the unit ended in an error that may pass, and it waits again",
                                                                    scheduler_.starts(*unit))};
     case ResultDecision::shadow:
-      keep(canonical_text(result));
+      keep(std::move(kept.text));
       ++shadows_;
       return {measurement.unit, ResultVerdict::shadow, "kept beside the record: the lease had ended, or another result came first"};
     case ResultDecision::repeated:

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "harness/journal.h"
@@ -54,7 +55,7 @@ class Coordinator {
   std::vector<Lease> lease(const LeaseRequest& request, std::int64_t now_ns);
   bool renew(std::string_view unit_id, const RenewRequest& request, std::int64_t now_ns);
   /// One answer per element of `results`; an element that cannot be read is `invalid` and harms no other.
-  std::vector<ResultAnswer> receive(const Json& results, std::int64_t now_ns);
+  std::vector<ResultAnswer> receive(Json results, std::int64_t now_ns);
   void undelivered(const std::string& worker, const std::vector<Lease>& leases, std::int64_t now_ns);
 
   void worker_ended(const std::string& name, std::int64_t now_ns);  ///< a process that a launcher saw end
@@ -85,7 +86,7 @@ class Coordinator {
   Scheduler::Worker known_worker(const std::string& id) const;
   std::vector<bool> accepted_kinds(const std::string& processor, const std::string& host) const;
   std::optional<Scheduler::Unit> find_unit(std::string_view id) const;
-  ResultAnswer receive_one(const Json& result, const std::string& where, std::int64_t now_ns);
+  ResultAnswer receive_one(Json& result, const std::string& where, std::int64_t now_ns);
   void record(Scheduler::Unit unit, const Measurement& measurement, std::string text);
   void ended(const std::vector<Scheduler::Ended>& leases);
   void give_up(const Scheduler::Ended& lease);
@@ -94,7 +95,7 @@ class Coordinator {
   const Plan& plan_;
   Journal& journal_;
   std::vector<std::string> kinds_;       ///< distinct `match` texts; a unit's kind is an index
-  std::vector<Scheduler::Unit> by_id_;   ///< units sorted by id
+  std::vector<std::pair<std::uint64_t, Scheduler::Unit>> by_id_;  ///< sorted by the first bytes of the id
   Scheduler scheduler_;
   std::vector<WorkerRow> workers_;
   std::map<std::string, Scheduler::Worker, std::less<>> worker_by_id_;

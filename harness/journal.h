@@ -45,7 +45,7 @@ class Journal {
   void add_worker(const JournalWorker& worker);
   void add_attempt(Scheduler::Unit unit, std::int64_t epoch, Scheduler::Worker worker);
   void end_attempt(std::int64_t epoch, AttemptEnd end);
-  /// What was received under `epoch` and what became of it; `measurement` is canonical JSON.
+  /// What was received under `epoch` and what became of it; `measurement` is JSON in one line.
   void add_result(Scheduler::Unit unit, std::int64_t epoch, std::uint64_t digest, ResultDecision decision, std::string measurement);
   /// The unit's record, once; `utc` is when.
   void settle(Scheduler::Unit unit, std::int64_t epoch, std::string measurement, std::string utc);

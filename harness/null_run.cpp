@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/coordinator.h"
+#include "harness/unit_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 
@@ -44,9 +45,9 @@ Registration null_worker(int number) {
 }
 
 /// One worker's round: the leases and the results as bytes, and back. Adds what the coordinator's side took to `busy_ns`.
-std::size_t lease_and_report(Coordinator& coordinator, const std::string& worker, const std::string& machine_key, std::int64_t& busy_ns) {
+std::size_t lease_and_report(Coordinator& coordinator, LeaseText& lease_text, const std::string& worker, const std::string& machine_key, std::int64_t& busy_ns) {
   const std::int64_t lease_ns = now_ns();
-  const std::string sent = canonical_text(to_json(coordinator.lease({worker, 0, kLeasesPerRequest}, lease_ns)));
+  const std::string sent = lease_text.of(coordinator.lease({worker, 0, kLeasesPerRequest}, lease_ns));
   busy_ns += now_ns() - lease_ns;
   const Json received = parse_json(sent, "leases", Blame::peer);
   std::vector<Measurement> results;
@@ -61,9 +62,9 @@ std::size_t lease_and_report(Coordinator& coordinator, const std::string& worker
   }
   const std::string reported = canonical_text(results_to_json(worker, results));
   const std::int64_t result_ns = now_ns();
-  const Json body = parse_json(reported, "results", Blame::peer);
+  Json body = parse_json(reported, "results", Blame::peer);
   std::size_t settled = 0;
-  for (const ResultAnswer& answer : coordinator.receive(body["results"], now_ns())) settled += answer.verdict == ResultVerdict::settled;
+  for (const ResultAnswer& answer : coordinator.receive(std::move(body["results"]), now_ns())) settled += answer.verdict == ResultVerdict::settled;
   busy_ns += now_ns() - result_ns;
   return settled;
 }
@@ -78,6 +79,7 @@ Json settle_null_units(int workers, double budget_s, const std::filesystem::path
   {
     Journal journal(path, {plan.run_id, plan.digest, plan.study.name, "", "", utc_text()});
     Coordinator coordinator(plan, journal, OldLeases::keep, now_ns());
+    LeaseText lease_text;
     std::vector<std::string> ids;
     std::string machine_key;
     for (int i = 0; i < workers; ++i) {
@@ -87,7 +89,7 @@ Json settle_null_units(int workers, double budget_s, const std::filesystem::path
     }
     const std::int64_t begin_ns = now_ns();
     do {
-      for (const std::string& id : ids) units += lease_and_report(coordinator, id, machine_key, busy_ns);
+      for (const std::string& id : ids) units += lease_and_report(coordinator, lease_text, id, machine_key, busy_ns);
       const std::int64_t commit_ns = now_ns();
       if (!coordinator.commit()) throw InputError(coordinator.storage_fault());
       busy_ns += now_ns() - commit_ns;

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "harness/unit_text.h"
 #include "kernels/base/cpu.h"
 #include "kernels/base/digest.h"
 #include "kernels/base/error.h"
@@ -73,14 +74,6 @@ void multiply(Plan& plan) {
             for (p.threads = 0; p.threads < study.threads.size(); ++p.threads) sort_in(p);
 }
 
-std::array<std::uint8_t, 32> digest_bytes(std::string_view hex) {
-  QB_EXPECTS(hex.size() == 64);
-  const auto nibble = [](char c) { return std::uint8_t(c <= '9' ? c - '0' : c - 'a' + 10); };
-  std::array<std::uint8_t, 32> bytes{};
-  for (std::size_t i = 0; i < 32; ++i) bytes[i] = std::uint8_t(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
-  return bytes;
-}
-
 WorkUnit unit_at(const Study& study, const PlanPoint& point) {
   const HardwareEntry& hardware = study.hardware[point.hardware];
   return {.id = {},
@@ -93,59 +86,13 @@ WorkUnit unit_at(const Study& study, const PlanPoint& point) {
           .limits = study.limits};
 }
 
-/// The canonical text of all units of one model and hardware entry, with gaps where quantizer, kernel, batch and threads
-/// stand. Building JSON for each of a million units would take a minute; filling gaps takes seconds.
-class UnitText {
- public:
-  UnitText(const Study& study, PlanPoint point) {
-    WorkUnit unit = unit_at(study, point);
-    unit.combination.quantizer = "?quantizer?";
-    unit.combination.kernel = "?kernel?";
-    unit.combination.batch = 987654321;
-    unit.combination.threads = 876543210;
-    Json json = to_json(unit);
-    json.erase("id");
-    const std::string text = canonical_text(json);
-    constexpr std::array<std::string_view, 4> kGaps = {"\"?quantizer?\"", "\"?kernel?\"", "987654321", "876543210"};
-    std::array<std::pair<std::size_t, std::size_t>, 4> found;
-    for (std::size_t gap = 0; gap < kGaps.size(); ++gap) {
-      const std::size_t at = text.find(kGaps[gap]);
-      if (at == std::string::npos || text.find(kGaps[gap], at + 1) != std::string::npos) return;
-      found[gap] = {at, gap};
-    }
-    std::sort(found.begin(), found.end());
-    std::size_t from = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      pieces_[i] = text.substr(from, found[i].first - from);
-      order_[i] = found[i].second;
-      from = found[i].first + kGaps[order_[i]].size();
-    }
-    pieces_.back() = text.substr(from);
-    usable_ = true;
-  }
-
-  /// False when a name of the study looks like a gap; the caller then takes the slow way.
-  bool usable() const { return usable_; }
-
-  std::string filled(const std::array<std::string, 4>& values) const {
-    std::string text;
-    for (std::size_t i = 0; i < values.size(); ++i) text.append(pieces_[i]).append(values[order_[i]]);
-    return text.append(pieces_.back());
-  }
-
- private:
-  std::array<std::string, 5> pieces_;
-  std::array<std::size_t, 4> order_{};
-  bool usable_ = false;
-};
-
 /// Writes the id of every unit; any number of threads gives the same ids.
 void name_units(Plan& plan) {
   const Study& study = plan.study;
   std::vector<UnitText> texts;
   for (std::uint32_t model = 0; model < study.models.size(); ++model)
     for (std::uint32_t hardware = 0; hardware < study.hardware.size(); ++hardware)
-      texts.emplace_back(study, PlanPoint{.model = model, .hardware = hardware});
+      texts.emplace_back(unit_at(study, PlanPoint{.model = model, .hardware = hardware}));
   const auto quoted = [](const std::vector<std::string>& names) {
     std::vector<std::string> result;
     for (const std::string& name : names) result.push_back(canonical_text(Json(name)));
@@ -157,10 +104,10 @@ void name_units(Plan& plan) {
       PlannedUnit& unit = plan.units[std::size_t(i)];
       const PlanPoint& p = unit.point;
       const UnitText& text = texts[p.model * study.hardware.size() + p.hardware];
-      unit.id = digest_bytes(text.usable() ? sha256_hex(text.filled({quantizers[p.quantizer], kernels[p.kernel],
-                                                                     std::to_string(study.batch[p.batch]),
-                                                                     std::to_string(study.threads[p.threads])}))
-                                           : unit_id(unit_at(study, p)));
+      unit.id = *parse_id(text.usable() ? sha256_hex(text.filled({"", quantizers[p.quantizer], kernels[p.kernel],
+                                                                  std::to_string(study.batch[p.batch]),
+                                                                  std::to_string(study.threads[p.threads])}))
+                                        : unit_id(unit_at(study, p)));
     }
   };
   parallel_for(std::int64_t(plan.units.size()), hardware_threads(), 1024, name_range);
@@ -245,15 +192,35 @@ std::string id_text(const PlannedUnit& unit) {
   return text;
 }
 
+std::optional<UnitId> parse_id(std::string_view text) {
+  UnitId id{};
+  if (text.size() != 2 * id.size()) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit && !(c >= 'a' && c <= 'f')) return std::nullopt;
+    id[i / 2] = std::uint8_t(id[i / 2] << 4 | (digit ? c - '0' : c - 'a' + 10));
+  }
+  return id;
+}
+
 WorkUnit work_unit(const Plan& plan, std::size_t index) {
   WorkUnit unit = unit_at(plan.study, plan.units[index].point);
   unit.id = id_text(plan.units[index]);
   return unit;
 }
 
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@%+";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
+}
+
 std::string reproduce_command(const Plan& plan, std::size_t index) {
-  std::string command = fmt::format("quantbench run {}", plan.study.path);
-  for (const std::string& folder : plan.data_options) command += fmt::format(" --data {}", folder);
+  std::string command = fmt::format("quantbench run {}", shell_word(plan.study.path));
+  for (const std::string& folder : plan.data_options) command += fmt::format(" --data {}", shell_word(folder));
   return command + fmt::format(" --unit {}", id_text(plan.units[index]).substr(0, 16));
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/study.h"
@@ -15,9 +17,11 @@ struct PlanPoint {
   std::uint32_t model = 0, quantizer = 0, hardware = 0, kernel = 0, batch = 0, threads = 0;
 };
 
+using UnitId = std::array<std::uint8_t, 32>;
+
 struct PlannedUnit {
   PlanPoint point;
-  std::array<std::uint8_t, 32> id{};  ///< the bytes of WorkUnit::id
+  UnitId id{};  ///< the bytes of WorkUnit::id
 };
 
 struct PlanExclusion {
@@ -46,8 +50,10 @@ Plan only_units(const Plan& plan, const std::vector<std::string>& prefixes);
 
 Combination combination_of(const Study& study, const PlanPoint& point);
 std::string id_text(const PlannedUnit& unit);                    ///< 64 hexadecimal digits
+std::optional<UnitId> parse_id(std::string_view text);           ///< nothing unless it is 64 lower-case hexadecimal digits
 WorkUnit work_unit(const Plan& plan, std::size_t index);
 std::string reproduce_command(const Plan& plan, std::size_t index);  ///< command line that measures this unit again
+std::string shell_word(const std::string& text);                 ///< as a POSIX shell reads it back, quoted where it must be
 
 std::string plan_text(const Plan& plan);  ///< units and exclusions as a table for people
 Json plan_json(const Plan& plan);

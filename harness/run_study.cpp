@@ -60,7 +60,7 @@ void say_beginning(const Coordinator& coordinator, const RunFolder& folder, cons
   say(fmt::format("study {}: {} units, {} excluded{}; run folder {}", coordinator.plan().study.name, scheduler.units(),
                   coordinator.plan().excluded.size(),
                   coordinator.settled_before() > 0 ? fmt::format(", {} settled before", coordinator.settled_before()) : "", folder.path.string()));
-  say(fmt::format("live page {}://{}:{}/ (its token: {})", tls ? "https" : "http", options.bind, port, folder.token().string()));
+  say(fmt::format("live page {}://{}:{}/ (asks for the token in {})", tls ? "https" : "http", options.bind, port, folder.token().string()));
   if (workers == 0) {
     say(fmt::format("waiting for workers: quantbench-worker --connect HOST:{} --token-file TOKEN{}", port,
                     tls ? fmt::format(" --fingerprint {}", certificate_fingerprint(tls_files(options.out).certificate)) : ""));
@@ -75,9 +75,9 @@ void leave_no_trace(const RunFolder& folder) {
 }
 
 std::string resume_command(const RunOptions& options) {
-  std::string command = fmt::format("quantbench {} {}", options.serve ? "serve" : "run", options.study);
-  for (const std::string& folder : options.data) command += " --data " + folder;
-  if (options.out != "runs") command += " --out " + options.out;
+  std::string command = fmt::format("quantbench {} {}", options.serve ? "serve" : "run", shell_word(options.study));
+  for (const std::string& folder : options.data) command += " --data " + shell_word(folder);
+  if (options.out != "runs") command += " --out " + shell_word(options.out);
   for (const std::string& unit : options.units) command += " --unit " + unit;
   return command + " --resume";
 }

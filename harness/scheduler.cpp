@@ -135,10 +135,16 @@ ResultDecision Scheduler::result(Unit unit, std::int64_t epoch, bool error, std:
     return ResultDecision::repeated;
   if (int(attempt->results.size()) >= limits_.results_per_lease) return ResultDecision::invalid;
   attempt->results.push_back(digest);
-  if (attempt->end != AttemptEnd::live) return ResultDecision::shadow;
+  const bool abandoned = attempt->end == AttemptEnd::abandoned && !error && !unit_[unit].settled;
+  if (attempt->end != AttemptEnd::live && !abandoned) return ResultDecision::shadow;
   if (error) return end_attempt(unit, *attempt, AttemptEnd::error).given_up ? ResultDecision::quarantined : ResultDecision::retried;
+  if (Attempt& last = unit_[unit].attempts.back(); last.end != AttemptEnd::live) {
+    stop_waiting(unit);
+  } else {
+    last.end = AttemptEnd::abandoned;  // unless it is the one that is committed now
+    forget_lease(unit);
+  }
   attempt->end = AttemptEnd::committed;
-  forget_lease(unit);
   settle(unit);
   return ResultDecision::settled;
 }
@@ -169,6 +175,18 @@ void Scheduler::settle(Unit unit) {
   QB_EXPECTS(!unit_[unit].settled);
   unit_[unit].settled = true;
   ++settled_;
+}
+
+void Scheduler::stop_waiting(Unit unit) {
+  std::deque<Unit>& queue = waiting_[unit_[unit].kind];
+  const auto found = std::find(queue.begin(), queue.end(), unit);
+  QB_EXPECTS(found != queue.end());
+  queue.erase(found);
+}
+
+std::optional<std::int64_t> Scheduler::live_epoch(Unit unit) const {
+  const std::vector<Attempt>& attempts = unit_[unit].attempts;
+  return !attempts.empty() && attempts.back().end == AttemptEnd::live ? std::optional(attempts.back().epoch) : std::nullopt;
 }
 
 void Scheduler::forget_lease(Unit unit) {

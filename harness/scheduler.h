@@ -14,7 +14,7 @@ namespace qb {
 enum class AttemptEnd : std::uint8_t {
   live = 0,       ///< leased
   committed = 1,  ///< its result is the record
-  error = 2,      ///< its result said failed or timed out
+  error = 2,      ///< its result said timed out, or failed for a cause that may pass
   died = 3,       ///< the worker fell silent or was seen to end
   abandoned = 4,  ///< taken back without the worker's fault: undelivered, or the coordinator that owned it ended
 };
@@ -74,6 +74,9 @@ class Scheduler {
   /// come after all others and go to another worker than the one they failed on while there is one.
   std::vector<Grant> lease(Worker worker, int count, std::int64_t now_ns);
   bool renew(Worker worker, Unit unit, std::int64_t epoch, std::int64_t now_ns);  ///< false: no longer yours
+  /// A result of a live lease settles the unit, or counts as an error that another start may mend. A good result of an
+  /// abandoned lease settles it too when nothing did since: the work was done, and a lease of the same unit that lives now
+  /// ends as abandoned. All other results of leases that ended are shadows.
   ResultDecision result(Unit unit, std::int64_t epoch, bool error, std::uint64_t digest, std::int64_t now_ns);
   std::vector<Ended> expire(std::int64_t now_ns);
   std::vector<Ended> lost(Worker worker, std::int64_t now_ns);      ///< the worker was seen to end
@@ -90,6 +93,7 @@ class Scheduler {
   int starts(Unit unit) const { return int(unit_[unit].attempts.size()); }
   const std::vector<Attempt>& attempts(Unit unit) const { return unit_[unit].attempts; }
   std::int64_t last_epoch() const { return epoch_; }
+  std::optional<std::int64_t> live_epoch(Unit unit) const;
   std::size_t waiting_of_kind(std::size_t kind) const { return waiting_[kind].size(); }
   bool somebody_accepts(std::size_t kind, std::int64_t now_ns) const;  ///< a worker heard of within the lease time
   bool alive(Worker worker, std::int64_t now_ns) const;
@@ -117,6 +121,7 @@ class Scheduler {
   Ended end_attempt(Unit unit, Attempt& attempt, AttemptEnd end);
   bool exhausted(Unit unit) const;
   void settle(Unit unit);
+  void stop_waiting(Unit unit);
   void forget_lease(Unit unit);
   void queue_waiting();
   template <class Condition>

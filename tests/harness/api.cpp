@@ -2,89 +2,18 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <thread>
 
-#include "kernels/base/clock.h"
 #include "kernels/base/digest.h"
-#include "kernels/base/files.h"
-#include "tests/harness/invented_study.h"
-#include "tests/harness/raw_client.h"
-#include "tests/harness/temporary_folder.h"
+#include "tests/harness/test_server.h"
 
 namespace qb {
 namespace {
-
-const std::string kToken = "0123456789abcdef0123456789abcdef";
-
-PeerLimits quick_limits() {
-  PeerLimits limits;
-  limits.patience = std::chrono::milliseconds(300);
-  limits.connections = 12;
-  limits.connections_per_address = 8;
-  limits.login_delay = std::chrono::milliseconds(1);
-  return limits;
-}
-
-/// A coordinator on a port of its own, on a thread of its own.
-class TestServer {
- public:
-  explicit TestServer(Study study = invented_study(1, 2, 1), const PeerLimits& limits = quick_limits())
-      : plan_(make_plan(std::move(study))),
-        journal_(folder_ / "journal.sqlite", {plan_.run_id, plan_.digest, "s", "{}", "b", "2026-01-01T00:00:00Z"}),
-        coordinator_(plan_, journal_, OldLeases::keep, now_ns()),
-        api_(context_, coordinator_, blobs(), kToken),
-        server_(context_, "127.0.0.1", 0, limits, api_.handlers()),
-        thread_([this] { context_.run(); }) {}
-  ~TestServer() {
-    context_.stop();
-    thread_.join();
-  }
-  std::uint16_t port() const { return server_.port(); }
-  const Plan& plan() const { return plan_; }
-  const HttpCounters& counters() const { return server_.counters(); }
-  static std::string blob_bytes() {
-    std::string bytes;
-    for (int i = 0; i < 300'000; ++i) bytes.push_back(char(i * 7 + i / 256));
-    return bytes;
-  }
-
- private:
-  Api::Blobs blobs() {
-    write_file_atomically(folder_ / "blob", blob_bytes());
-    return {{sha256_hex(blob_bytes()), {folder_ / "blob", blob_bytes().size()}}};
-  }
-  TemporaryFolder folder_;
-  Plan plan_;
-  Journal journal_;
-  Coordinator coordinator_;
-  boost::asio::io_context context_{1};
-  Api api_;
-  HttpServer server_;
-  std::thread thread_;
-};
-
-std::string text_of(const Json& json) { return canonical_text(json); }
-
-std::string register_worker(RawClient& client, const std::string& name) {
-  const RawAnswer answer = client.post("/v1/workers", kToken, text_of(to_json(invented_registration(name))));
-  REQUIRE(answer.status == 200);
-  return registration_answer_from_json(answer.json(), "answer", Blame::peer).worker;
-}
-
-std::vector<Lease> lease(RawClient& client, const std::string& worker, int count) {
-  const RawAnswer answer = client.post("/v1/leases", kToken, text_of(to_json(LeaseRequest{worker, 0, count})));
-  if (answer.status == 204) return {};
-  REQUIRE(answer.status == 200);
-  return leases_from_json(answer.json(), "answer", Blame::peer);
-}
-
-ResultAnswer report(RawClient& client, const std::string& worker, const Measurement& measurement) {
-  const RawAnswer answer = client.post("/v1/results", kToken, text_of(results_to_json(worker, {measurement})));
-  REQUIRE(answer.status == 200);
-  return result_answers_from_json(answer.json(), "answer", Blame::peer).at(0);
-}
 
 TEST_CASE("a worker registers, leases, renews and reports; the run is over when all is settled") {
   TestServer server;
@@ -125,7 +54,7 @@ TEST_CASE("a worker registers, leases, renews and reports; the run is over when 
   CHECK(client.post("/v1/leases", kToken, text_of(to_json(LeaseRequest{worker, 0, 1}))).status == 410);
 }
 
-TEST_CASE("one bad result among good ones harms no other, and an error waits again") {
+TEST_CASE("one bad result among good ones harms no other, and an error that may pass waits again") {
   TestServer server;
   RawClient client(server.port());
   const std::string worker = register_worker(client, "one");
@@ -133,6 +62,7 @@ TEST_CASE("one bad result among good ones harms no other, and an error waits aga
   Measurement failed = invented_measurement(leases[1], worker, std::string(64, 'a'));
   failed.outcome = Outcome::failed;
   failed.reason = "the child crashed";
+  failed.passing = true;
   Json body = results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a')), failed});
   body["results"].insert(body["results"].begin(), Json{{"unit", leases[0].unit.id}, {"speed", 3}});
   const RawAnswer answer = client.post("/v1/results", kToken, text_of(body));
@@ -146,6 +76,46 @@ TEST_CASE("one bad result among good ones harms no other, and an error waits aga
   CHECK(answers[2].reason.find("waits again") != std::string::npos);
 }
 
+TEST_CASE("what a unit itself fails by is its record at once") {
+  TestServer server;
+  RawClient client(server.port());
+  const std::string worker = register_worker(client, "one");
+  Measurement failed = invented_measurement(lease(client, worker, 1).at(0), worker, std::string(64, 'a'));
+  failed.outcome = Outcome::failed;
+  failed.reason = "the kernel is beyond its bound";
+  CHECK(report(client, worker, failed).verdict == ResultVerdict::settled);
+  CHECK(client.get("/v1/run", kToken).json()["outcomes"]["failed"] == 1);
+}
+
+TEST_CASE("a full disk: nothing is granted or acknowledged, the reason is said, and with room it goes on with the same result") {
+  TestServer server;
+  RawClient client(server.port());
+  const std::string worker = register_worker(client, "one");
+  const auto leases = lease(client, worker, 2);
+  REQUIRE(leases.size() == 2);
+  const std::string result = text_of(results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a'))}));
+  std::signal(SIGXFSZ, SIG_IGN);  // the limit on file sizes stands in for a full disk: writes fail in the same way
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{1024, limit.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const RawAnswer stalled = client.post("/v1/results", kToken, result);
+  const RawAnswer no_lease = RawClient(server.port()).post("/v1/leases", kToken, text_of(to_json(LeaseRequest{worker, 0, 1})));
+  const RawAnswer status = RawClient(server.port()).get("/v1/run", kToken);
+  const RawAnswer metrics = RawClient(server.port()).get("/metrics", kToken);
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  CHECK(stalled.status == 503);
+  CHECK(stalled.json()["error"].get<std::string>().find("cannot be written") != std::string::npos);
+  CHECK(no_lease.status == 503);
+  CHECK(status.json()["storage_fault"].get<std::string>().find("journal") != std::string::npos);
+  CHECK(metrics.body.find("quantbench_journal_fault 1\n") != std::string::npos);
+  server.flush();
+  const RawAnswer again = RawClient(server.port()).post("/v1/results", kToken, result);
+  REQUIRE(again.status == 200);
+  CHECK(result_answers_from_json(again.json(), "answer", Blame::peer).at(0).verdict == ResultVerdict::repeated);
+  CHECK(RawClient(server.port()).get("/v1/run", kToken).json()["storage_fault"] == "");
+}
+
 TEST_CASE("a request for units waits until there is one, and ends when the peer leaves") {
   TestServer server(invented_study(1, 1, 1));
   RawClient client(server.port()), other(server.port());
@@ -156,6 +126,7 @@ TEST_CASE("a request for units waits until there is one, and ends when the peer 
   Measurement failed = invented_measurement(leases[0], worker, std::string(64, 'a'));
   failed.outcome = Outcome::failed;
   failed.reason = "first error";
+  failed.passing = true;
   report(client, worker, failed);
   const RawAnswer answer = other.answer();
   REQUIRE(answer.status == 200);

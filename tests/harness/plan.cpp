@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
 
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
@@ -107,6 +109,36 @@ TEST_CASE("nothing to measure, or too much, is said") {
   study.quantizers.resize(1 << 16);
   study.batch.resize(1 << 16);
   CHECK_THROWS_WITH_AS(make_plan(study), doctest::Contains("exceeds"), InputError);
+}
+
+/// What a POSIX shell hands to a program for these words.
+std::string through_a_shell(const std::string& words) {
+  std::FILE* shell = ::popen(("for word in " + words + "; do printf '%s\\001' \"$word\"; done").c_str(), "r");
+  REQUIRE(shell);
+  std::string text;
+  for (int c = 0; (c = std::fgetc(shell)) != EOF;) text.push_back(char(c));
+  CHECK(::pclose(shell) == 0);
+  return text;
+}
+
+TEST_CASE("command lines survive a shell, whatever paths hold") {
+  for (const std::string word : {"plain/path-1.json", "two words", "", "it's", "$HOME", "a\\b", "*", "~", "x;y", "a\"b", "`id`", "#no", "new\nline", "ü"})
+    CHECK(through_a_shell(shell_word(word)) == word + "\001");
+  CHECK(shell_word("configs/quickstart.json") == "configs/quickstart.json");
+  Study study = invented_study(1, 1, 1);
+  study.path = "my studies/it's.json";
+  Plan plan = make_plan(study);
+  plan.data_options = {"/data/big disk"};
+  CHECK(through_a_shell(reproduce_command(plan, 0)) == "quantbench\001run\001my studies/it's.json\001--data\001/data/big disk\001--unit\001" +
+                                                           id_text(plan.units[0]).substr(0, 16) + "\001");
+}
+
+TEST_CASE("ids are read from 64 lower-case hexadecimal digits and nothing else") {
+  const Plan plan = make_plan(invented_study(1, 1, 1));
+  const std::string text = id_text(plan.units[0]);
+  CHECK(parse_id(text) == plan.units[0].id);
+  for (const std::string& bad : {std::string(), text.substr(1), text + "0", std::string(64, 'A'), std::string(64, 'g'), std::string(64, '/'), std::string(64, ':')})
+    CHECK_FALSE(parse_id(bad));
 }
 
 TEST_CASE("the plan as text and as JSON names every unit and exclusion") {

@@ -112,6 +112,42 @@ TEST_CASE("a run that was cut short goes on where it was: nothing settled runs a
   CHECK(starts == 65);  // one was leased to the worker that went with the first coordinator
 }
 
+TEST_CASE("a result that a worker of a killed run had kept is settled when the run goes on, not measured again") {
+  const TemporaryFolder folder;
+  const Plan plan = make_plan(invented_study(1, 1, 1));
+  const std::string key(64, 'a');
+  std::vector<Measurement> kept;
+  {
+    TestRun killed(plan, folder / "journal.sqlite", OldLeases::take_back);
+    const std::string worker = killed.coordinator.register_worker(invented_registration("one"), now_ns()).worker;
+    for (const Lease& lease : killed.coordinator.lease({worker, 0, 2}, now_ns())) kept.push_back(invented_measurement(lease, worker, key));
+    REQUIRE(killed.coordinator.commit());
+  }
+  REQUIRE(kept.size() == 2);
+  const auto verdict = [&](TestRun& run, const Measurement& measurement) {
+    return run.coordinator.receive(results_to_json("one", {measurement})["results"], now_ns()).at(0).verdict;
+  };
+  {
+    TestRun resumed(plan, folder / "journal.sqlite", OldLeases::take_back);
+    const std::string second = resumed.coordinator.register_worker(invented_registration("two"), now_ns()).worker;
+    const std::vector<Lease> again = resumed.coordinator.lease({second, 0, 4}, now_ns());  // before the spool was heard of
+    REQUIRE(again.size() == 4);
+    CHECK(verdict(resumed, kept[0]) == ResultVerdict::settled);
+    CHECK(verdict(resumed, kept[0]) == ResultVerdict::repeated);
+    for (const Lease& lease : again) {
+      Measurement late = invented_measurement(lease, second, key);
+      late.packed_bytes = 7;
+      CHECK(verdict(resumed, late) == (lease.unit.id == kept[0].unit ? ResultVerdict::shadow : ResultVerdict::settled));
+    }
+    CHECK(verdict(resumed, kept[1]) == ResultVerdict::shadow);  // another result came first
+    REQUIRE(resumed.coordinator.commit());
+  }
+  const TestRun last(plan, folder / "journal.sqlite", OldLeases::take_back);  // and the journal says the same
+  CHECK(last.coordinator.scheduler().all_settled());
+  for (const Measurement& measurement : record_run(plan, last.journal).measurements)
+    CHECK(measurement.packed_bytes == (measurement.unit == kept[0].unit ? -1 : 7));
+}
+
 TEST_CASE("units that nobody accepts end the run as pending, with the reason") {
   const TemporaryFolder folder;
   Study study = invented_study(1, 2, 1);

@@ -124,6 +124,31 @@ TEST_CASE("a lease that was never delivered is taken back without blame") {
   CHECK(scheduler.take_back(last, 0)->given_up);  // the sixth start was the last allowed
 }
 
+TEST_CASE("work done under an abandoned lease is not done again, unless somebody was first") {
+  Scheduler scheduler = scheduler_of(3);
+  scheduler.join(0, {true}, 0);
+  const auto a = scheduler.lease(0, 3, 0);
+  scheduler.take_back(0, 0);  // its coordinator ended
+  CHECK(scheduler.result(0, a[0].epoch, false, 1, 0) == ResultDecision::settled);
+  CHECK(scheduler.result(0, a[0].epoch, false, 1, 0) == ResultDecision::repeated);
+  CHECK(scheduler.result(1, a[1].epoch, true, 2, 0) == ResultDecision::shadow);  // an error settles nothing after the fact
+
+  scheduler.join(1, {true}, 0);
+  const auto b = scheduler.lease(1, 2, 0);
+  REQUIRE(b.size() == 2);
+  CHECK(scheduler.lease(1, 1, 0).empty());  // unit 0 does not wait any more
+  const auto of_unit = [&](Unit unit) { return b[0].unit == unit ? b[0] : b[1]; };
+  CHECK(scheduler.live_epoch(2) == of_unit(2).epoch);
+  CHECK(scheduler.result(2, a[2].epoch, false, 3, 0) == ResultDecision::settled);  // although worker 1 measures it now
+  CHECK_FALSE(scheduler.live_epoch(2));
+  CHECK_FALSE(scheduler.renew(1, 2, of_unit(2).epoch, 0));
+  CHECK(scheduler.result(2, of_unit(2).epoch, false, 4, 0) == ResultDecision::shadow);
+  CHECK(scheduler.result(1, of_unit(1).epoch, false, 5, 0) == ResultDecision::settled);
+  CHECK(scheduler.result(1, a[1].epoch, false, 6, 0) == ResultDecision::shadow);  // somebody was first
+  CHECK(scheduler.all_settled());
+  CHECK(scheduler.leased() == 0);
+}
+
 /// Workers, a network that loses, repeats, delays and reorders, and a coordinator that dies and comes back with what its
 /// journal holds. Steps are simulated seconds; the last part of each history is calm, so that it must end.
 class History {
@@ -201,6 +226,9 @@ class History {
     for (const auto& [unit, digest] : record_) scheduler_.restore_settled(unit);
     scheduler_.restored(coordinator_time());
     joined_.clear();
+    if (random_.below(2) == 0) return;
+    for (Worker w = 0; w < workers_.size(); ++w)  // leases do not outlive this coordinator, but finished work may
+      for (const auto& ended : scheduler_.take_back(w, coordinator_time())) journal_end(ended);
   }
   void journal_end(const Scheduler::Ended& ended) {
     attempts_.at(ended.epoch).second.end = ended.end;
@@ -253,14 +281,15 @@ class History {
     }
   }
   void receive_result(const Message& m) {
-    const bool was_live = !scheduler_.attempts(m.unit).empty() && scheduler_.attempts(m.unit).back().epoch == m.epoch;
+    const std::optional<std::int64_t> live = scheduler_.live_epoch(m.unit);
     const ResultDecision decision = scheduler_.result(m.unit, m.epoch, m.error, m.digest, coordinator_time());
     REQUIRE(decision != ResultDecision::invalid);
     Scheduler::Attempt& row = attempts_.at(m.epoch).second;
     if (decision == ResultDecision::repeated) return;
     row.results.push_back(m.digest);
     if (decision == ResultDecision::shadow) return;
-    REQUIRE(was_live);  // no stale epoch changes the record
+    REQUIRE((live == m.epoch || row.end == AttemptEnd::abandoned));  // no stale epoch changes the record
+    if (live && live != m.epoch) attempts_.at(*live).second.end = AttemptEnd::abandoned;
     row.end = m.error ? AttemptEnd::error : AttemptEnd::committed;
     if (decision == ResultDecision::retried) return;
     settle(m.unit, m.digest);
