@@ -82,10 +82,10 @@ struct Book {
     }
     if (request.target == "/v1/results") {
       std::string worker;
-      results = results_from_json(body, worker, "results", Blame::peer);
+      reported = results_from_json(body, worker, "results", Blame::peer);
       const ResultVerdict verdict = settled ? ResultVerdict::repeated : ResultVerdict::settled;
       settled = true;
-      return {200, canonical_text(to_json(std::vector<ResultAnswer>{{results.at(0).unit, verdict, ""}}))};
+      return {200, canonical_text(to_json(std::vector<ResultAnswer>{{reported.at(0).unit, verdict, ""}}))};
     }
     if (request.target == "/v1/leases/" + unit.id + "/renew") {
       renew_request_from_json(body, "renewal", Blame::peer);
@@ -93,12 +93,19 @@ struct Book {
     }
     return {404, "{}"};
   }
-  std::int64_t count(const std::string& target) const { return std::count(targets.begin(), targets.end(), target); }
+  std::int64_t count(const std::string& target) {
+    const std::lock_guard guard(mutex);
+    return std::count(targets.begin(), targets.end(), target);
+  }
+  std::vector<Measurement> results() {
+    const std::lock_guard guard(mutex);
+    return reported;
+  }
 
   WorkUnit unit;
   std::mutex mutex;
   std::vector<std::string> targets;
-  std::vector<Measurement> results;
+  std::vector<Measurement> reported;
   bool settled = false;
 };
 
@@ -107,12 +114,12 @@ TEST_CASE("a session registers, measures, delivers, and ends with the run") {
   Book book(bench.unit);
   const TinyServer server([&](const TinyRequest& r) { return book.answer(r); });
   CHECK(run_session(bench.options(server.port())) == kExitDone);
-  REQUIRE(book.results.size() == 1);
-  CHECK(book.results[0].unit == bench.unit.id);
-  CHECK(book.results[0].outcome == Outcome::ok);
-  CHECK(book.results[0].epoch == 4);
-  CHECK(book.results[0].worker == "w-1");
-  CHECK(book.results[0].machine_key == sample_profile().machine_key);
+  REQUIRE(book.results().size() == 1);
+  CHECK(book.results()[0].unit == bench.unit.id);
+  CHECK(book.results()[0].outcome == Outcome::ok);
+  CHECK(book.results()[0].epoch == 4);
+  CHECK(book.results()[0].worker == "w-1");
+  CHECK(book.results()[0].machine_key == sample_profile().machine_key);
   CHECK(Spool(bench.folder.path / "spool").waiting().empty());
 }
 
@@ -139,8 +146,8 @@ TEST_CASE("results wait in the spool for the next start") {
   Book book(bench.unit);
   const TinyServer server([&](const TinyRequest& r) { return book.answer(r); });
   CHECK(run_session(bench.options(server.port())) == kExitDone);
-  REQUIRE(book.results.size() == 1);
-  CHECK(measurement_digest(book.results[0]) == measurement_digest(kept));
+  REQUIRE(book.results().size() == 1);
+  CHECK(measurement_digest(book.results()[0]) == measurement_digest(kept));
   CHECK(book.count("/v1/leases") == 1);
   CHECK(fs::exists(bench.folder.path / "spool" / "broken.damaged"));
 }
@@ -172,7 +179,7 @@ TEST_CASE("a coordinator that goes away and comes back without memory is registe
   CHECK(run_session(bench.options(port)) == kExitDone);
   absence.join();
   CHECK(book.count("/v1/workers") == 2);
-  CHECK(book.results.size() == 1);
+  CHECK(book.results().size() == 1);
   CHECK(Spool(bench.folder.path / "spool").waiting().empty());
 }
 
@@ -185,7 +192,7 @@ TEST_CASE("heartbeats renew while the child works") {
   options.heartbeat_s = 0.1;
   CHECK(run_session(options) == kExitDone);
   CHECK(book.count("/v1/leases/" + bench.unit.id + "/renew") >= 3);
-  CHECK(book.results.size() == 1);
+  CHECK(book.results().size() == 1);
 }
 
 TEST_CASE("without an acknowledgement the child is ended, and its result never sent") {
@@ -205,7 +212,7 @@ TEST_CASE("without an acknowledgement the child is ended, and its result never s
   CHECK(run_session(options) == kExitDone);
   CHECK(fs::exists(bench.folder.path / "started"));
   CHECK_FALSE(fs::exists(bench.folder.path / "ended"));
-  CHECK(book.results.empty());
+  CHECK(book.results().empty());
 }
 
 TEST_CASE("a lost lease ends the work") {
@@ -220,7 +227,7 @@ TEST_CASE("a lost lease ends the work") {
   options.child[2] = "sleep 30";
   options.heartbeat_s = 0.05;
   CHECK(run_session(options) == kExitDone);
-  CHECK(book.results.empty());
+  CHECK(book.results().empty());
 }
 
 TEST_CASE("a unit whose files are nowhere is failed with the places that were searched") {
@@ -229,9 +236,9 @@ TEST_CASE("a unit whose files are nowhere is failed with the places that were se
   Book book(bench.unit);
   const TinyServer server([&](const TinyRequest& r) { return r.method == "GET" ? TinyAnswer{404, ""} : book.answer(r); });
   CHECK(run_session(bench.options(server.port())) == kExitDone);
-  REQUIRE(book.results.size() == 1);
-  CHECK(book.results[0].outcome == Outcome::failed);
-  CHECK(book.results[0].reason.find("model.onnx") != std::string::npos);
+  REQUIRE(book.results().size() == 1);
+  CHECK(book.results()[0].outcome == Outcome::failed);
+  CHECK(book.results()[0].reason.find("model.onnx") != std::string::npos);
 }
 
 TEST_CASE("files that are not here come from the coordinator, verified") {
@@ -247,14 +254,14 @@ TEST_CASE("files that are not here come from the coordinator, verified") {
   });
   SUBCASE("good bytes are kept in the cache") {
     CHECK(run_session(bench.options(server.port())) == kExitDone);
-    CHECK(book.results.at(0).outcome == Outcome::ok);
+    CHECK(book.results().at(0).outcome == Outcome::ok);
     CHECK(read_file(bench.folder.path / "cache" / "blobs" / sha256_hex("model")) == "model");
   }
   SUBCASE("other bytes are refused") {
     blob = "wrong";
     CHECK(run_session(bench.options(server.port())) == kExitDone);
-    CHECK(book.results.at(0).outcome == Outcome::failed);
-    CHECK(book.results.at(0).reason.find("digest") != std::string::npos);
+    CHECK(book.results().at(0).outcome == Outcome::failed);
+    CHECK(book.results().at(0).reason.find("digest") != std::string::npos);
     CHECK(fs::is_empty(bench.folder.path / "cache" / "blobs"));
   }
 }
@@ -292,7 +299,7 @@ TEST_CASE("a drain ends the session after its unit, a second request at once") {
   });
   CHECK(run_session(options) == kExitDone);
   drain.join();
-  CHECK(book.results.size() == (requests == 1 ? 1 : 0));
+  CHECK(book.results().size() == (requests == 1 ? 1 : 0));
   CHECK(book.count("/v1/leases") == 1);
 }
 
@@ -307,7 +314,7 @@ TEST_CASE("idle workers end when told to, and --once ends after one unit") {
   options = bench.options(server.port());
   options.once = true;
   CHECK(run_session(options) == kExitDone);
-  CHECK(book.results.size() == 1);
+  CHECK(book.results().size() == 1);
 }
 
 TEST_CASE("a heartbeat is due, and silence counts from the last renewal that was acknowledged") {
