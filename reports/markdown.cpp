@@ -10,23 +10,71 @@ namespace {
 std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : one_line(text)) {
-    if (c == '|' || c == '\\' || c == '`' || c == '*' || c == '_' || c == '<') result += '\\';
+    if (c == '|' || c == '\\' || c == '`' || c == '*' || c == '_' || c == '<' || c == '~') result += '\\';
     result += c;
   }
   return result;
 }
 
-std::string header(const std::vector<const Axis*>& shown_axes) {
-  std::string names = "|", rule = "|";
-  for (const Axis* axis : shown_axes) {
-    names += fmt::format(" {} |", axis->name);
-    rule += " --- |";
+/// One table of a part's columns, with the axes that vary and do not stand in the heading.
+class PartTable {
+ public:
+  PartTable(Part part, const std::vector<SummaryRow>& rows) : group_(group_axes(rows)) {
+    for (const Axis& axis : axes())
+      if (!axis.heads_group && varies(axis, rows)) axes_.push_back(&axis);
+    for (const ShownColumn& column : shown_columns())
+      if (column.part == part) columns_.push_back(&column);
   }
-  for (const ShownColumn& column : shown_columns()) {
-    names += fmt::format(" {} |", column.heading);
-    rule += column.rank == 0 ? " --- |" : " ---: |";
+
+  /// A table per group, each below its heading.
+  std::string text(const std::vector<SummaryRow>& rows) const {
+    std::string text, group = "none yet";
+    for (const SummaryRow& row : rows) {
+      if (std::string heading = group_heading(row, group_); heading != group) {
+        text += heading.empty() ? "\n" : fmt::format("\n**{}**\n\n", escaped(heading));
+        text += header();
+        group = std::move(heading);
+      }
+      text += line(row);
+    }
+    return text;
   }
-  return names + "\n" + rule + "\n";
+
+ private:
+  std::string header() const {
+    std::string names = "|", rule = "|";
+    for (const Axis* axis : axes_) {
+      names += fmt::format(" {} |", axis->name);
+      rule += " --- |";
+    }
+    for (const ShownColumn* column : columns_) {
+      names += fmt::format(" {} |", column->heading);
+      rule += column->rank == 0 ? " --- |" : " ---: |";
+    }
+    return names + "\n" + rule + "\n";
+  }
+
+  std::string line(const SummaryRow& row) const {
+    std::string text = "|";
+    for (const Axis* axis : axes_) text += fmt::format(" {} |", escaped(axis->text(row)));
+    for (const ShownColumn* column : columns_) {
+      const bool says_why = column->rank == 0 && !row.reason.empty();
+      text += says_why ? fmt::format(" {}: {} |", escaped(row.status), escaped(row.reason)) : fmt::format(" {} |", escaped(column->text(row)));
+    }
+    return text + "\n";
+  }
+
+  std::vector<const Axis*> group_, axes_;
+  std::vector<const ShownColumn*> columns_;
+};
+
+/// Folded away until it is asked for: GitHub and GitLab show the summary alone.
+std::string folded(std::string_view summary, const std::string& lines) {
+  return lines.empty() ? std::string() : fmt::format("\n<details><summary>{}</summary>\n\n{}\n</details>\n", summary, lines);
+}
+
+std::string words(const Combination& c) {
+  return fmt::format("{} {} {} {} batch {} threads {}", escaped(c.model), escaped(c.quantizer), escaped(c.hardware), escaped(c.kernel), c.batch, c.threads);
 }
 
 std::string machine_text(const HardwareProfile& m) {
@@ -36,39 +84,28 @@ std::string machine_text(const HardwareProfile& m) {
 }
 
 std::string footnotes(const RunRecord& run, const std::vector<SummaryRow>& rows) {
-  std::string text = "\n";
-  for (const ShownColumn& column : shown_columns()) text += fmt::format("- {}: {}\n", column.heading, column.meaning);
-  for (const HardwareProfile& machine : run.machines) text += machine_text(machine);
+  std::string columns, machines, noisy, excluded;
+  for (const ShownColumn& column : shown_columns()) columns += fmt::format("- {}: {}\n", column.heading, escaped(column.meaning));
+  for (const HardwareProfile& machine : run.machines) machines += machine_text(machine);
   for (const SummaryRow& row : rows)
-    if (!row.noise.empty()) text += fmt::format("- noisy: unit {}: {}\n", row.unit.substr(0, 8), escaped(row.noise));
-  for (const ExcludedRow& row : run.excluded) {
-    const Combination& c = row.combination;
-    text += fmt::format("- excluded: {} {} {} {} batch {} threads {}: {}\n", escaped(c.model), escaped(c.quantizer), escaped(c.hardware),
-                        escaped(c.kernel), c.batch, c.threads, escaped(row.reason));
-  }
-  return text;
+    if (!row.noise.empty()) noisy += fmt::format("- {}: {}\n", words(row.combination), escaped(row.noise));
+  for (const ExcludedRow& row : run.excluded) excluded += fmt::format("- {}: {}\n", words(row.combination), escaped(row.reason));
+  return folded("What the columns mean", columns) + folded("Machines", machines) + folded("Timed on a machine that was not quiet", noisy) +
+         folded("Left out of the plan", excluded);
 }
 
 }  // namespace
 
 std::string markdown_table(const RunRecord& run) {
   const std::vector<SummaryRow> rows = rows_for_reading(run);
-  std::vector<const Axis*> shown_axes;
-  for (const Axis& axis : axes())
-    if (varies(axis, rows)) shown_axes.push_back(&axis);
-  std::string text = fmt::format("# {}\n\nRun {}, {} to {}, build {}. {}.\n", escaped(run.study_name), escaped(run.run_id),
-                                 escaped(run.created_utc), escaped(run.finished_utc), escaped(run.build), counts_text(rows));
+  std::vector<SummaryRow> judged;
+  for (const SummaryRow& row : rows)
+    if (row.samples > 0) judged.push_back(row);
+  std::string text = fmt::format("# {}\n\n{}. Run {}, {} to {}, build {}.\n", escaped(run.study_name), counts_text(rows), escaped(run.run_id),
+                                 escaped(run.created_utc), escaped(run.finished_utc), escaped(run.build));
   if (const std::string same = constant_axes(rows); !same.empty()) text += fmt::format("The same in every row: {}.\n", escaped(same));
-  text += fmt::format("\n{}", header(shown_axes));
-  for (const SummaryRow& row : rows) {
-    text += '|';
-    for (const Axis* axis : shown_axes) text += fmt::format(" {} |", escaped(axis->text(row)));
-    for (const ShownColumn& column : shown_columns()) {
-      const bool says_why = column.rank == 0 && !row.reason.empty();
-      text += says_why ? fmt::format(" {}: {} |", escaped(row.status), escaped(row.reason)) : fmt::format(" {} |", escaped(column.text(row)));
-    }
-    text += '\n';
-  }
+  text += fmt::format("\n## What it costs and buys\n{}", PartTable(Part::bargain, rows).text(rows));
+  if (!judged.empty()) text += fmt::format("\n## Where answers and outputs differ from the float model's\n{}", PartTable(Part::loss, rows).text(judged));
   return text + footnotes(run, rows);
 }
 

@@ -19,6 +19,14 @@ std::string number(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : std::string(kNothing);
 }
 
+/// Two significant digits, for what spans magnitudes.
+std::string small_number(double value) {
+  if (!std::isfinite(value)) return std::string(kNothing);
+  return value == 0 ? "0" : fmt::format("{:.2g}", value);
+}
+
+std::string percent_text(double share) { return std::isfinite(share) ? fmt::format("{:.2f} %", 100 * share) : std::string(kNothing); }
+
 std::string accuracy_text(const SummaryRow& row) {
   const Estimate& a = row.accuracy;
   if (!std::isfinite(a.value)) return std::string(kNothing);
@@ -31,6 +39,12 @@ std::string change_text(const SummaryRow& row) {
   const double change = row.accuracy.value - row.float_accuracy;
   if (!std::isfinite(change)) return std::string(kNothing);
   return row.metric == "perplexity" ? fmt::format("{:+.3f}", change) : fmt::format("{:+.2f} pp", 100 * change + 0.0);
+}
+
+std::string flips_text(const SummaryRow& row) {
+  if (row.flips < 0) return std::string(kNothing);
+  if (row.flips == 0) return "0";
+  return row.flip_p < 0.001 ? fmt::format("{} (p<0.001)", row.flips) : fmt::format("{} (p={:.3f})", row.flips, row.flip_p);
 }
 
 /// The record stores an infinite ratio (equal outputs) as 999.
@@ -109,16 +123,21 @@ std::string constant_axes(std::span<const SummaryRow> rows) {
 std::span<const ShownColumn> shown_columns() {
   using Row = SummaryRow;
   static constexpr ShownColumn table[] = {
-      {"accuracy", "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors", 1, accuracy_text},
-      {"to float", "accuracy minus that of the float model on the same samples, in percentage points (pp) or perplexity", 4, change_text},
-      {"SQNR dB", "signal to quantization noise of the model's outputs against the float model", 7, sqnr_text},
-      {"kernel error", "largest difference between optimized and reference kernel, over sum |a||w|", 8, kernel_error_text},
-      {"latency", "median time of one batch with warm buffers; ± the farther end of its distribution-free 95 % interval; (few): too few blocks for one", 1, latency_text},
-      {"speed-up", "median latency of float over this row's, same model, hardware, kernel, batch, threads and machine, with a 95 % interval within one launch; shown, never a verdict", 3, speedup_text},
-      {"bits/weight", "of quantized weights with scales, offsets and codebooks counted", 5, [](const Row& r) { return number(r.bits_per_weight, 2); }},
-      {"model", "bytes of all weights as packed, unquantized ones included", 6, [](const Row& r) { return size_text(r.model_bytes); }},
-      {"peak", "growth of the resident memory from before loading to the peak of a run", 9, [](const Row& r) { return size_text(r.peak_bytes); }},
-      {"status", "ok, noisy (timed on a machine that was not quiet), or why there are no numbers", 0, status_text},
+      {Part::bargain, "accuracy", "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors", 1, accuracy_text},
+      {Part::bargain, "to float", "accuracy minus that of the float model on the same samples, in percentage points (pp) or perplexity", 4, change_text},
+      {Part::loss, "top-5", "share of samples whose target is among the five classes with the highest scores", 14, [](const Row& r) { return percent_text(r.top5.value); }},
+      {Part::loss, "flips", "samples with another first answer than the float model's; p: McNemar's exact two-sided probability that losses and gains of right answers are equally likely", 10, flips_text},
+      {Part::loss, "SQNR dB", "signal to quantization noise of the model's outputs against the float model", 7, sqnr_text},
+      {Part::loss, "cosine", "of the angle between the model's outputs and the float model's, all samples together", 12, [](const Row& r) { return number(r.cosine, 5); }},
+      {Part::loss, "KL nats", "mean over the samples of the Kullback-Leibler divergence of the answer's distribution from the float model's", 11, [](const Row& r) { return small_number(r.kl_mean_nats); }},
+      {Part::loss, "KL p99", "bound that 99 % of the samples' divergences do not exceed, at confidence 0.99, in nats; from 459 samples on", 13, [](const Row& r) { return small_number(r.kl_p99_nats); }},
+      {Part::loss, "kernel error", "largest difference between optimized and reference kernel, over sum |a||w|", 8, kernel_error_text},
+      {Part::bargain, "latency", "median time of one batch with warm buffers; ± the farther end of its distribution-free 95 % interval; (few): too few blocks for one", 1, latency_text},
+      {Part::bargain, "speed-up", "median latency of float over this row's, same model, hardware, kernel, batch, threads and machine, with a 95 % interval within one launch; shown, never a verdict", 3, speedup_text},
+      {Part::bargain, "bits/weight", "of quantized weights with scales, offsets and codebooks counted", 5, [](const Row& r) { return number(r.bits_per_weight, 2); }},
+      {Part::bargain, "model", "bytes of all weights as packed, unquantized ones included", 6, [](const Row& r) { return size_text(r.model_bytes); }},
+      {Part::bargain, "peak", "growth of the resident memory from before loading to the peak of a run", 9, [](const Row& r) { return size_text(r.peak_bytes); }},
+      {Part::bargain, "status", "ok, noisy (timed on a machine that was not quiet), or why there are no numbers", 0, status_text},
   };
   return table;
 }
@@ -184,6 +203,19 @@ bool missing(const ExactValue& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return text->empty();
   if (const auto* real = std::get_if<double>(&value)) return !std::isfinite(*real);
   return std::get<std::int64_t>(value) == -1;
+}
+
+std::vector<const Axis*> group_axes(std::span<const SummaryRow> rows) {
+  std::vector<const Axis*> found;
+  for (const Axis& axis : axes())
+    if (axis.heads_group && varies(axis, rows)) found.push_back(&axis);
+  return found;
+}
+
+std::string group_heading(const SummaryRow& row, const std::vector<const Axis*>& group) {
+  std::vector<std::string> parts;
+  for (const Axis* axis : group) parts.push_back(fmt::format("{} {}", axis->name, axis->text(row)));
+  return join(parts, ", ");
 }
 
 std::vector<SummaryRow> rows_for_reading(const RunRecord& run) {

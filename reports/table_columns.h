@@ -22,8 +22,12 @@ bool varies(const Axis& axis, std::span<const SummaryRow> rows);
 /// "model glyphs-cnn, threads 1": the axes that do not vary, with their value; empty when all vary.
 std::string constant_axes(std::span<const SummaryRow> rows);
 
+/// The question that a column answers. Markdown gives each its own table.
+enum class Part : std::uint8_t { bargain, loss };   ///< what it costs and buys; where accuracy and outputs changed
+
 /// A column for people: rounded, with its interval; "-" where there is no number.
 struct ShownColumn {
+  Part part;
   std::string_view heading;
   std::string_view meaning;   ///< one sentence
   int rank;                   ///< the highest rank is dropped first where width is short; 0 stays
@@ -39,6 +43,10 @@ struct ExactColumn {
 };
 std::span<const ExactColumn> exact_columns();
 bool missing(const ExactValue& value);
+
+/// Axes that vary and head groups, and "model glyphs-cnn, batch 1": what the rows of a group share and other groups do not.
+std::vector<const Axis*> group_axes(std::span<const SummaryRow> rows);
+std::string group_heading(const SummaryRow& row, const std::vector<const Axis*>& group);
 
 /// Rows in the order of reading: model, hardware, batch, threads, kernel, then float before the methods, more bits first.
 std::vector<SummaryRow> rows_for_reading(const RunRecord& run);

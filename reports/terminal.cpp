@@ -92,20 +92,6 @@ std::vector<std::string> drop_to_fit(std::vector<Cells>& columns, std::size_t wi
   return dropped;
 }
 
-std::vector<const Axis*> group_axes(const std::vector<SummaryRow>& rows) {
-  std::vector<const Axis*> found;
-  for (const Axis& axis : axes())
-    if (axis.heads_group && varies(axis, rows)) found.push_back(&axis);
-  return found;
-}
-
-/// "model glyphs-cnn, batch 1": what the rows of a group share and other groups do not.
-std::string group_heading(const SummaryRow& row, const std::vector<const Axis*>& group) {
-  std::vector<std::string> parts;
-  for (const Axis* axis : group) parts.push_back(fmt::format("{} {}", axis->name, axis->text(row)));
-  return join(parts, ", ");
-}
-
 std::string row_line(const std::vector<Cells>& columns, const SummaryRow& row, std::size_t number, std::size_t width) {
   std::string line;
   for (const Cells& cells : columns) {
