@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/data_folders.h"
@@ -20,6 +22,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/files.h"
 #include "kernels/base/parallel.h"
+#include "kernels/base/text.h"
 #include "quantizers/training/zoo.h"
 #include "reports/check.h"
 #include "reports/record/run_file.h"
@@ -211,7 +214,16 @@ constexpr Entry kCommands[] = {
      doctor_command},
 };
 
+/// A word in the place of a command that is none; the library would only say that a command is missing.
+void refuse_unknown_command(std::string_view word) {
+  std::vector<std::string> known;
+  for (const Entry& entry : kCommands) known.emplace_back(entry.name);
+  if (!word.starts_with('-') && std::find(known.begin(), known.end(), word) == known.end())
+    throw InputError(fmt::format("there is no command '{}'{}", word, suggestion(word, known)));
+}
+
 int parse_and_run(int argc, char** argv) {
+  if (argc > 1) refuse_unknown_command(argv[1]);
   CLI::App app("Measures what low-bit quantization costs and buys.", "quantbench");
   app.require_subcommand(1);
   CommandLine line;
