@@ -43,8 +43,8 @@ class LimitedReader : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     check_length(name);
-    const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
-    if (!fresh) fail(fmt::format("key '{}' stands twice in one object", name));
+    const auto [member, fresh] = stack_.back()->emplace(std::move(name), nullptr);
+    if (!fresh) fail(fmt::format("key '{}' stands twice in one object", member.key()));
     member_ = &*member;
     return true;
   }
