@@ -96,7 +96,9 @@ int plan_command(CommandLine& line) {
 
 int report_command(CommandLine& line) {
   static const std::map<std::string, TableFormat> kFormats = {
-      {"terminal", TableFormat::terminal}, {"markdown", TableFormat::markdown}, {"csv", TableFormat::csv}, {"json", TableFormat::json}};
+      {"terminal", TableFormat::terminal}, {"markdown", TableFormat::markdown}, {"csv", TableFormat::csv},
+      {"json", TableFormat::json}, {"svg", TableFormat::svg}};
+  if (line.format == "svg" && line.runs.size() > 1) throw InputError("--format svg draws one run; name one run file");
   std::string text;
   for (const std::string& path : line.runs) {
     if (!text.empty()) text += "\n";
@@ -186,7 +188,7 @@ constexpr Entry kCommands[] = {
     {"report", "print the table of run files",
      [](CLI::App& app, CommandLine& line) {
        app.add_option("RUN", line.runs, "run files (.h5)")->required();
-       app.add_option("--format", line.format, "what to print")->check(CLI::IsMember({"terminal", "markdown", "csv", "json"}))->capture_default_str();
+       app.add_option("--format", line.format, "what to print")->check(CLI::IsMember({"terminal", "markdown", "csv", "json", "svg"}))->capture_default_str();
        app.add_option("-o,--output", line.output, "file to write instead of standard output");
      },
      report_command},

@@ -9,7 +9,7 @@
 
 namespace qb {
 
-enum class TableFormat { terminal, markdown, csv, json };
+enum class TableFormat { terminal, markdown, csv, json, svg };
 
 struct RunOptions {
   std::string study;

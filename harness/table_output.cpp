@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "kernels/base/text.h"
+#include "reports/picture.h"
 #include "reports/table.h"
 
 namespace qb {
@@ -24,6 +25,7 @@ std::string table_text(const RunRecord& record, TableFormat format) {
     case TableFormat::markdown: return markdown_table(record);
     case TableFormat::csv: return csv_table(record);
     case TableFormat::json: return json_table(record);
+    case TableFormat::svg: return svg_picture(record);
     case TableFormat::terminal: break;
   }
   constexpr int kWide = 240;  // nothing is cut in a log
