@@ -52,6 +52,15 @@ TEST_CASE("a quantized unit is proven, judged, timed and weighed") {
   const Measurement m = measure(unit_of("glyphs-mlp", "rtn:w8a8"));
   REQUIRE_MESSAGE(m.outcome == Outcome::ok, m.reason);
   CHECK(m.items.index.size() == 200);
+  REQUIRE(m.items.hit5.size() == 200);
+  REQUIRE(m.items.float_hit5.size() == 200);
+  for (std::size_t i = 0; i < 200; ++i) {
+    CHECK(m.items.hit5[i] >= (m.items.top1[i] == m.items.target[i] ? 1 : 0));
+    CHECK(m.items.float_hit5[i] >= (m.items.float_top1[i] == m.items.target[i] ? 1 : 0));
+  }
+  // The model is right for most samples and wrong for some, so that five guesses are better than one.
+  const auto hits5 = std::count(m.items.hit5.begin(), m.items.hit5.end(), 1);
+  CHECK(double(hits5) > 200 * accuracy(m));
   CHECK(m.kernels.find("gemm_s8_q8") != std::string::npos);
   CHECK(m.repeatable);
   CHECK(m.kernel_error <= m.kernel_bound);
