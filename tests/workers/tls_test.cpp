@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ class OneTlsPeer {
 
  private:
   void serve() {
+    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL's own sockets do not ask for errors instead; the client may be gone
     const int peer = ::accept(listener_, nullptr, nullptr);
     SSL* session = SSL_new(context_.get());
     SSL_set_fd(session, peer);
