@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kPanelWidth = 400, kPanelHeight = 300;                     ///< pixels, axes and heading included
 constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 58;          ///< room around a panel's frame
-constexpr double kMargin = 12, kTitleHeight = 46;
+constexpr double kMargin = 12, kTitleHeight = 54;
 constexpr double kLabelHeight = 13, kLetterWidth = 6.3;                     ///< of 11 pixel text: an upper bound for most fonts
 constexpr std::size_t kMostAcross = 4;
 
@@ -80,8 +80,9 @@ bool drawable(const SummaryRow& row) {
   return row.status == "ok" && std::isfinite(row.accuracy.value) && std::isfinite(row.latency_ns.value) && row.latency_ns.value > 0;
 }
 
-/// Rows without numbers join the first panel of their combination, whatever machine it is of; without any, they make one.
-std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows) {
+/// Rows without numbers are counted in the first panel of their combination, whatever machine it is of; those of combinations
+/// without a panel in `nowhere`.
+std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows, std::size_t& nowhere) {
   const auto says = [&](std::string_view name) {
     const auto axis = std::find_if(axes().begin(), axes().end(), [&](const Axis& a) { return a.name == name; });
     return varies(*axis, rows);
@@ -99,15 +100,15 @@ std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows) {
   for (const auto& [point, count] : without_numbers) {
     const auto first = panels.lower_bound({point, std::string()});
     if (first != panels.end() && first->first.first == point) first->second.without_numbers = count;
-    else panels[{point, std::string()}].without_numbers = count;
+    else nowhere += count;
   }
   std::vector<Panel> found;
   for (auto& [key, panel] : panels) {
     const auto& [model, batch, threads, hardware] = key.first;
     panel.comparable = fmt::format("{} {} {}", model, batch, threads);
     panel.heading = fmt::format("{}, {}, batch {}", one_line(model), one_line(hardware), batch);
-    if (says_threads) panel.heading += fmt::format(", {} threads", threads);
-    if (says_machine && !key.second.empty()) panel.heading += fmt::format(", machine {}", key.second.substr(0, 8));
+    if (says_threads) panel.heading += fmt::format(", {} thread{}", threads, threads == 1 ? "" : "s");
+    if (says_machine) panel.heading += fmt::format(", machine {}", key.second.substr(0, 8));
     found.push_back(std::move(panel));
   }
   return found;
@@ -139,6 +140,8 @@ Axes axes_of(const std::vector<Panel>& panels, const std::string& comparable) {
 
 double or_else(double value, double other) { return std::isfinite(value) ? value : other; }
 
+std::string without_numbers(std::size_t count) { return fmt::format("{} unit{} without numbers: see the table", count, count == 1 ? "" : "s"); }
+
 /// Panel coordinates: the frame is where marks stand.
 class Drawing {
  public:
@@ -148,13 +151,11 @@ class Drawing {
 
   std::string svg() const {
     std::string text = text_at(frame_.left, frame_.top - 12, "heading", panel_.heading);
-    if (panel_.drawn.empty()) text += text_at((frame_.left + frame_.right) / 2, (frame_.top + frame_.bottom) / 2, "small middle", "no unit has both accuracy and latency");
-    else text += grid() + points();
+    text += grid() + points();
     text += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"frame\"/>\n", frame_.left, frame_.top,
                         frame_.right - frame_.left, frame_.bottom - frame_.top);
     if (panel_.without_numbers > 0)
-      text += text_at(frame_.left, frame_.bottom + 50, "small",
-                      fmt::format("{} unit{} without numbers: see the table", panel_.without_numbers, panel_.without_numbers == 1 ? "" : "s"));
+      text += text_at(frame_.left, frame_.bottom + 50, "small", without_numbers(panel_.without_numbers));
     return text;
   }
 
@@ -245,7 +246,8 @@ text { font-family: Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-ser
 </style>
 )";
 
-/// Panels side by side when they share axes; a new line for the next model, batch or thread count.
+/// Panels side by side when they share axes, and a new line for the next model, batch or thread count; simply in order when no
+/// two share axes.
 struct Grid {
   std::vector<std::pair<std::size_t, std::size_t>> cells;   ///< column and line of each panel
   std::size_t columns = 1, lines = 0;
@@ -253,9 +255,11 @@ struct Grid {
 
 Grid grid_of(const std::vector<Panel>& panels) {
   Grid grid;
+  const bool some_share = std::adjacent_find(panels.begin(), panels.end(), [](const Panel& a, const Panel& b) { return a.comparable == b.comparable; }) != panels.end();
+  const std::size_t most = some_share ? kMostAcross : kMostAcross / 2;
   std::size_t column = 0;
   for (std::size_t i = 0; i < panels.size(); ++i) {
-    if (i == 0 || panels[i].comparable != panels[i - 1].comparable || column == kMostAcross) {
+    if (i == 0 || column == most || (some_share && panels[i].comparable != panels[i - 1].comparable)) {
       column = 0;
       ++grid.lines;
     }
@@ -270,7 +274,8 @@ Grid grid_of(const std::vector<Panel>& panels) {
 std::string svg_picture(const RunRecord& run) {
   std::vector<SummaryRow> rows = rows_for_reading(run);
   std::erase_if(rows, [](const SummaryRow& row) { return row.combination.kernel == "reference"; });
-  const std::vector<Panel> panels = panels_of(rows);
+  std::size_t nowhere = 0;
+  const std::vector<Panel> panels = panels_of(rows, nowhere);
   const Grid grid = grid_of(panels);
   const auto kernel = std::find_if(axes().begin(), axes().end(), [](const Axis& axis) { return axis.name == "kernel"; });
   const bool kernels_vary = varies(*kernel, rows);
@@ -282,6 +287,7 @@ std::string svg_picture(const RunRecord& run) {
   text += fmt::format("<rect width=\"{:.0f}\" height=\"{:.0f}\" fill=\"#ffffff\"/>\n", width, height);
   text += text_at(kMargin, kMargin + 14, "title", run.study_name);
   text += text_at(kMargin, kMargin + 32, "small", rows.empty() ? "no unit with optimized kernels" : "optimized kernels only; whiskers: 95 % intervals");
+  if (nowhere > 0) text += text_at(kMargin, kMargin + 46, "small", "not drawn: " + without_numbers(nowhere));
   for (std::size_t i = 0; i < panels.size(); ++i) {
     const Axes shared = axes_of(panels, panels[i].comparable);
     const auto [column, line] = grid.cells[i];

@@ -8,7 +8,7 @@ namespace qb {
 
 /// Accuracy against latency as one self-contained SVG 1.1 document: a panel per model, hardware, batch, thread count and
 /// machine, a mark per quantizer with its 95 % intervals as whiskers. Units with the reference kernels are left out; units
-/// without numbers are counted below their panel. Equal runs give equal bytes.
+/// without numbers are counted below their panel, or at the top. Equal runs give equal bytes.
 std::string svg_picture(const RunRecord& run);
 
 }  // namespace qb

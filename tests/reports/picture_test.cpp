@@ -62,6 +62,15 @@ TEST_CASE("every measured unit is one mark with its label; others are only count
   CHECK(picture == svg_picture(run));
 }
 
+TEST_CASE("combinations of which nothing was measured have no panel and are counted") {
+  RunRecord run = small_record();
+  run.plan[4].unit.combination.hardware = "elsewhere";
+  const std::string picture = svg_picture(run);
+  CHECK(count_of(picture, "elsewhere") == 0);
+  CHECK(count_of(picture, ">1 unit without numbers: see the table</text>") == 1);
+  CHECK(count_of(picture, ">not drawn: 1 unit without numbers: see the table</text>") == 1);
+}
+
 TEST_CASE("reference kernels are left out of the picture, several optimized ones are told apart") {
   RunRecord run = small_record();
   run.plan[0].unit.combination.kernel = "reference";
