@@ -37,7 +37,7 @@ TEST_CASE("a study becomes a table and a run file that checks") {
     CHECK(measurement.packed_bytes > 0);
   }
   CHECK(quantbench(folder, {"check", file.string()}).code == 0);
-  for (const char* format : {"terminal", "markdown", "csv", "json"}) {
+  for (const char* format : {"terminal", "markdown", "csv", "json", "svg"}) {
     const Ended report = quantbench(folder, {"report", file.string(), "--format", format});
     CHECK(report.code == 0);
     CHECK(report.out.find("rtn:w4") != std::string::npos);
