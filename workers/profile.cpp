@@ -91,7 +91,8 @@ std::int64_t memory_bytes() {
 
 int threads_per_core() {
   int count = 0;
-  for (const std::string_view range : split(line_of("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"), ',')) {
+  const std::string siblings = line_of("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list");
+  for (const std::string_view range : split(siblings, ',')) {
     const std::size_t dash = range.find('-');
     const auto low = parse_int(range.substr(0, dash));
     const auto high = dash == std::string_view::npos ? low : parse_int(range.substr(dash + 1));
