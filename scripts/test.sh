@@ -26,7 +26,7 @@ failed=0
 build ci all || exit 1
 if [ -z "$quick" ]; then
   # Address and undefined behaviour where bytes of strangers and raw memory are handled.
-  build sanitize sanitized-tests && ctest --preset sanitize -L sanitized || failed=1
+  build sanitize sanitized-tests && ctest --preset sanitize -j2 -L sanitized || failed=1
   # Data races where threads meet.
   build threads threaded-tests && ctest --preset threads -L threaded || failed=1
 fi
