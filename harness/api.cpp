@@ -26,9 +26,9 @@ struct Route {
   bool open;  ///< without a token: holds no data of the run
 };
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/workers", false}, {"POST", "/v1/leases", false},    {"POST", "/v1/leases/{}/renew", false},
-    {"POST", "/v1/results", false}, {"GET", "/v1/blobs/{}", false},   {"GET", "/v1/run", false},
-    {"GET", "/metrics", false},     {"GET", "/healthz", true},        {"GET", "/", true},
+    {"POST", "/v1/workers", false}, {"POST", "/v1/leases", false},  {"POST", "/v1/leases/{}/renew", false},
+    {"POST", "/v1/results", false}, {"GET", "/v1/blobs/{}", false}, {"GET", "/v1/run", false},
+    {"GET", "/metrics", false},     {"GET", "/healthz", true},      {"GET", "/", true},
 };
 
 /// The variable segment of `path` under the pattern, "" when there is none; nothing when it does not match.
@@ -36,7 +36,8 @@ std::optional<std::string> matched(std::string_view pattern, std::string_view pa
   const std::size_t gap = pattern.find("{}");
   if (gap == std::string_view::npos) return pattern == path ? std::optional(std::string()) : std::nullopt;
   const std::string_view before = pattern.substr(0, gap), after = pattern.substr(gap + 2);
-  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) return std::nullopt;
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after))
+    return std::nullopt;
   const std::string_view segment = path.substr(before.size(), path.size() - before.size() - after.size());
   return segment.find('/') == std::string_view::npos ? std::optional(std::string(segment)) : std::nullopt;
 }
@@ -50,13 +51,15 @@ const Route* find_route(const HttpRequest& request) {
 HttpResponse no_route(const HttpRequest& request) {
   for (const Route& route : kRoutes)
     if (matched(route.path, request.target)) {
-      HttpResponse response = refusal(405, fmt::format("{} takes {}, not {}", request.target, route.method, request.method));
+      HttpResponse response =
+          refusal(405, fmt::format("{} takes {}, not {}", request.target, route.method, request.method));
       response.headers.emplace_back("Allow", route.method);
       return response;
     }
   std::vector<std::string> known;
   for (const Route& route : kRoutes) known.emplace_back(route.path);
-  return refusal(404, fmt::format("there is nothing at '{}'{}", request.target.substr(0, 200), suggestion(request.target.substr(0, 200), known)));
+  return refusal(404, fmt::format("there is nothing at '{}'{}", request.target.substr(0, 200),
+                                  suggestion(request.target.substr(0, 200), known)));
 }
 
 HttpResponse json_response(const Json& body) {
@@ -99,8 +102,9 @@ std::optional<HttpResponse> Api::admit(const HttpRequest& request) const {
   const Route* route = find_route(request);
   if (route && route->open) return std::nullopt;
   if (!equal_in_constant_time(request.token, token_)) {
-    HttpResponse response = refusal(401, request.token.empty() ? "the request carries no bearer token; it is in the file 'token' of the run folder"
-                                                               : "the bearer token is not the one of this run");
+    HttpResponse response = refusal(
+        401, request.token.empty() ? "the request carries no bearer token; it is in the file 'token' of the run folder"
+                                   : "the bearer token is not the one of this run");
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
   }
@@ -129,11 +133,13 @@ Api::Answer Api::dispatch(const HttpRequest& request) {
   if (auto unit = matched("/v1/leases/{}/renew", path)) co_return co_await renew(request, *unit);
   if (auto digest = matched("/v1/blobs/{}", path)) co_return blob(request, *digest);
   if (path == "/v1/run") co_return json_response(run_status(coordinator_, now_ns()));
-  if (path == "/metrics") co_return text_response(metrics_text(coordinator_, figures_(), now_ns()), "text/plain; version=0.0.4");
+  if (path == "/metrics")
+    co_return text_response(metrics_text(coordinator_, figures_(), now_ns()), "text/plain; version=0.0.4");
   if (path == "/healthz") co_return text_response("ok\n", "text/plain");
   HttpResponse page = text_response(live_page(), "text/html; charset=utf-8");
-  page.headers.emplace_back("Content-Security-Policy",
-                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
+  page.headers.emplace_back(
+      "Content-Security-Policy",
+      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
   co_return page;
 }
 
@@ -205,7 +211,8 @@ Api::Answer Api::lease(const HttpRequest& request) {
 Api::Answer Api::renew(const HttpRequest& request, std::string unit) {
   const Json body = body_of(request);
   const RenewRequest renewal = renew_request_from_json(body, "the renewal", Blame::peer);
-  if (!coordinator_.renew(unit, renewal, now_ns())) co_return refusal(409, "the lease is no longer yours; stop working on the unit");
+  if (!coordinator_.renew(unit, renewal, now_ns()))
+    co_return refusal(409, "the lease is no longer yours; stop working on the unit");
   co_return json_response(Json::object());
 }
 
@@ -241,7 +248,8 @@ HttpResponse Api::blob(const HttpRequest& request, std::string_view digest) cons
     }
     response.status = 206;
     response.file = FilePart{path, range->offset, range->bytes};
-    response.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", range->offset, range->offset + range->bytes - 1, size));
+    response.headers.emplace_back("Content-Range",
+                                  fmt::format("bytes {}-{}/{}", range->offset, range->offset + range->bytes - 1, size));
   }
   return response;
 }

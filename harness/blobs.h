@@ -23,8 +23,8 @@ struct ByteRange {
   std::uint64_t offset = 0, bytes = 0;
 };
 
-/// One range of a `Range` header (RFC 9110, section 14.1): "bytes=a-b", "bytes=a-", "bytes=-n". Nothing for a header that
-/// is not understood, which means the whole; an empty range (bytes 0) for one that lies outside the file.
+/// One range of a `Range` header (RFC 9110, section 14.1): "bytes=a-b", "bytes=a-", "bytes=-n". Nothing for a header
+/// that is not understood, which means the whole; an empty range (bytes 0) for one that lies outside the file.
 std::optional<ByteRange> parse_range(std::string_view header, std::uint64_t size);
 
 }  // namespace qb

@@ -50,14 +50,17 @@ struct CommandLine {
 
 void add_study(CLI::App& app, CommandLine& line) {
   app.add_option("STUDY", line.run.study, "study file (JSON; configs/README.md describes its keys)")->required();
-  app.add_option("--data", line.run.data, "folder in which model and data paths are looked up, before the shipped configs; repeatable")->allow_extra_args(false);
+  app.add_option("--data", line.run.data,
+                 "folder in which model and data paths are looked up, before the shipped configs; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--unit", line.run.units, "only the unit whose id begins so; repeatable")->allow_extra_args(false);
 }
 
 void add_run(CLI::App& app, CommandLine& line) {
   add_study(app, line);
   app.add_option("--out", line.run.out, "folder for run folders")->capture_default_str();
-  app.add_option("--workers", line.workers, "local worker processes (default: the study's `workers`, 2; `serve`: 0)")->check(CLI::Range(0, 1024));
+  app.add_option("--workers", line.workers, "local worker processes (default: the study's `workers`, 2; `serve`: 0)")
+      ->check(CLI::Range(0, 1024));
   app.add_option("--port", line.run.port, "port to listen on; 0: any free one")->capture_default_str();
   app.add_option("--bind", line.run.bind, "address to listen on; other than loopback needs TLS")->capture_default_str();
   auto* resume = app.add_flag("--resume", line.resume, "go on with a run that was begun before");
@@ -77,7 +80,8 @@ int serve_command(CommandLine& line) {
   const TlsFiles files = tls_files(line.run.out);
   if (line.init_tls) {
     make_self_signed(files);
-    print(fmt::format("certificate {}\nfingerprint {}\n", files.certificate.string(), certificate_fingerprint(files.certificate)));
+    print(fmt::format("certificate {}\nfingerprint {}\n", files.certificate.string(),
+                      certificate_fingerprint(files.certificate)));
     if (line.run.study.empty()) return kExitDone;
   }
   if (line.run.study.empty()) throw InputError("serve: no study is named; give one, or --init-tls");
@@ -95,9 +99,11 @@ int plan_command(CommandLine& line) {
 }
 
 int report_command(CommandLine& line) {
-  static const std::map<std::string, TableFormat> kFormats = {
-      {"terminal", TableFormat::terminal}, {"markdown", TableFormat::markdown}, {"csv", TableFormat::csv},
-      {"json", TableFormat::json}, {"svg", TableFormat::svg}};
+  static const std::map<std::string, TableFormat> kFormats = {{"terminal", TableFormat::terminal},
+                                                              {"markdown", TableFormat::markdown},
+                                                              {"csv", TableFormat::csv},
+                                                              {"json", TableFormat::json},
+                                                              {"svg", TableFormat::svg}};
   if (line.format == "svg" && line.runs.size() > 1) throw InputError("--format svg draws one run; name one run file");
   std::string text;
   for (const std::string& path : line.runs) {
@@ -117,7 +123,9 @@ int check_command(CommandLine& line) {
     const RunRecord record = read_run_file_guarded(path);
     const std::vector<std::string> sentences = check_run(record);
     for (const std::string& sentence : sentences) print(fmt::format("{}: {}\n", path, sentence));
-    if (sentences.empty()) print(fmt::format("{}: {} units, {} measurements: all agree\n", path, record.plan.size(), record.measurements.size()));
+    if (sentences.empty())
+      print(fmt::format("{}: {} units, {} measurements: all agree\n", path, record.plan.size(),
+                        record.measurements.size()));
     faults += sentences.size();
   }
   return faults == 0 ? kExitDone : kExitData;
@@ -143,9 +151,10 @@ int train_command(CommandLine& line) {
   options.threads = line.threads > 0 ? line.threads : hardware_threads();
   for (const std::string& name : line.names) {
     const ZooReport report = train_zoo_model(
-        name, zoo, [](std::string_view words) { std::fprintf(stderr, "%.*s\n", int(words.size()), words.data()); }, options);
-    print(fmt::format("{}: test accuracy {:.4f}, loss {:.4f} nats, weights {}\n", name, report.accuracy, report.loss_nats,
-                      report.weights_sha256.substr(0, 16)));
+        name, zoo, [](std::string_view words) { std::fprintf(stderr, "%.*s\n", int(words.size()), words.data()); },
+        options);
+    print(fmt::format("{}: test accuracy {:.4f}, loss {:.4f} nats, weights {}\n", name, report.accuracy,
+                      report.loss_nats, report.weights_sha256.substr(0, 16)));
   }
   return kExitDone;
 }
@@ -153,10 +162,13 @@ int train_command(CommandLine& line) {
 int doctor_command(CommandLine& line) {
   if (line.null_units) {
     const Json figures = settle_null_units(64, 5.0, fs::current_path());
-    print(line.json ? figures.dump(2) + "\n"
-                    : fmt::format("{} null units settled durably for {} simulated workers in {:.2f} s of the coordinator's time, without sockets: {:.0f} per second, {} synced commits\n",
-                                  figures["units"].dump(), figures["workers"].dump(), figures["seconds"].get<double>(),
-                                  figures["units_per_s"].get<double>(), figures["commits"].dump()));
+    print(
+        line.json
+            ? figures.dump(2) + "\n"
+            : fmt::format(
+                  "{} null units settled durably for {} simulated workers in {:.2f} s of the coordinator's time, without sockets: {:.0f} per second, {} synced commits\n",
+                  figures["units"].dump(), figures["workers"].dump(), figures["seconds"].get<double>(),
+                  figures["units_per_s"].get<double>(), figures["commits"].dump()));
     return kExitDone;
   }
   const Json facts = machine_facts();
@@ -188,12 +200,15 @@ constexpr Entry kCommands[] = {
     {"report", "print the table of run files",
      [](CLI::App& app, CommandLine& line) {
        app.add_option("RUN", line.runs, "run files (.h5)")->required();
-       app.add_option("--format", line.format, "what to print")->check(CLI::IsMember({"terminal", "markdown", "csv", "json", "svg"}))->capture_default_str();
+       app.add_option("--format", line.format, "what to print")
+           ->check(CLI::IsMember({"terminal", "markdown", "csv", "json", "svg"}))
+           ->capture_default_str();
        app.add_option("-o,--output", line.output, "file to write instead of standard output");
      },
      report_command},
     {"check", "derive what a run file says anew from its raw samples",
-     [](CLI::App& app, CommandLine& line) { app.add_option("RUN", line.runs, "run files (.h5)")->required(); }, check_command},
+     [](CLI::App& app, CommandLine& line) { app.add_option("RUN", line.runs, "run files (.h5)")->required(); },
+     check_command},
     {"list", "say what the axes of a study may hold",
      [](CLI::App& app, CommandLine& line) {
        app.add_option("WHAT", line.list_of, "models, quantizers, kernels, hardware or datasets")->required();
@@ -205,13 +220,16 @@ constexpr Entry kCommands[] = {
      [](CLI::App& app, CommandLine& line) {
        app.add_option("NAME", line.names, "models of the zoo (default: all)");
        app.add_option("--out", line.train_out, "zoo folder to write to (default: the shipped configs/zoo)");
-       app.add_option("--threads", line.threads, "threads to use; the files do not depend on it (default: all)")->check(CLI::Range(1, 4096));
+       app.add_option("--threads", line.threads, "threads to use; the files do not depend on it (default: all)")
+           ->check(CLI::Range(1, 4096));
      },
      train_command},
     {"doctor", "say what this machine is, can do, and what disturbs measurements on it",
      [](CLI::App& app, CommandLine& line) {
        app.add_flag("--json", line.json, "as JSON");
-       app.add_flag("--null-units", line.null_units, "measure instead how many null units the coordinator settles per second, with its journal in the current folder");
+       app.add_flag(
+           "--null-units", line.null_units,
+           "measure instead how many null units the coordinator settles per second, with its journal in the current folder");
      },
      doctor_command},
 };

@@ -40,7 +40,8 @@ std::uint64_t first_64_bits(const std::string& hex) {
   return value;
 }
 
-/// The first eight bytes of an id. Looking for the unit of an id stays within one dense array until it is all but found.
+/// The first eight bytes of an id. Looking for the unit of an id stays within one dense array until it is all but
+/// found.
 std::uint64_t id_key(const UnitId& id) {
   std::uint64_t key = 0;
   for (std::size_t i = 0; i < sizeof key; ++i) key = key << 8 | id[i];
@@ -48,7 +49,9 @@ std::uint64_t id_key(const UnitId& id) {
 }
 
 /// Another start may end differently. What the unit itself failed by would only fail again.
-bool worth_another_start(const Measurement& measurement) { return measurement.outcome == Outcome::timed_out || measurement.passing; }
+bool worth_another_start(const Measurement& measurement) {
+  return measurement.outcome == Outcome::timed_out || measurement.passing;
+}
 
 }  // namespace
 
@@ -66,13 +69,19 @@ Coordinator::Coordinator(const Plan& plan, Journal& journal, OldLeases old_lease
 
 void Coordinator::restore(OldLeases old_leases, std::int64_t now_ns) {
   const auto doubt = [](bool good, const char* what) {
-    if (!good) throw DataError(fmt::format("the run's journal does not fit its plan: {}; move it away to begin the run anew", what));
+    if (!good)
+      throw DataError(
+          fmt::format("the run's journal does not fit its plan: {}; move it away to begin the run anew", what));
   };
   for (const JournalWorker& row : journal_.workers()) {
     doubt(row.worker == workers_.size(), "its workers are not numbered in order");
-    const HardwareProfile profile =
-        profile_from_json(parse_json(row.profile, "journal", Blame::peer), fmt::format("journal, worker '{}'", row.id), Blame::peer);
-    workers_.push_back({.id = row.id, .name = row.name, .machine_key = profile.machine_key, .processor = profile.cpu_model, .phase = {}});
+    const HardwareProfile profile = profile_from_json(parse_json(row.profile, "journal", Blame::peer),
+                                                      fmt::format("journal, worker '{}'", row.id), Blame::peer);
+    workers_.push_back({.id = row.id,
+                        .name = row.name,
+                        .machine_key = profile.machine_key,
+                        .processor = profile.cpu_model,
+                        .phase = {}});
     worker_by_id_[row.id] = row.worker;
     machines_[profile.machine_key] = 1;
   }
@@ -87,7 +96,8 @@ void Coordinator::restore(OldLeases old_leases, std::int64_t now_ns) {
     doubt(unit < plan_.units.size() && !scheduler_.is_settled(unit), "a record names a unit that is not there");
     const auto& attempts = scheduler_.attempts(unit);
     doubt(attempts.empty() || attempts.back().end != AttemptEnd::live, "a settled unit is still leased");
-    const Measurement measurement = measurement_from_json(parse_json(text, "journal", Blame::peer), "journal", Blame::peer);
+    const Measurement measurement =
+        measurement_from_json(parse_json(text, "journal", Blame::peer), "journal", Blame::peer);
     ++outcomes_[std::size_t(measurement.outcome)];
     scheduler_.restore_settled(unit);
   });
@@ -99,7 +109,8 @@ void Coordinator::restore(OldLeases old_leases, std::int64_t now_ns) {
 }
 
 void Coordinator::require_storage() const {
-  if (!storage_fault_.empty()) throw Refused(503, storage_fault_ + "; nothing is granted or acknowledged until it can be written");
+  if (!storage_fault_.empty())
+    throw Refused(503, storage_fault_ + "; nothing is granted or acknowledged until it can be written");
 }
 
 bool Coordinator::commit() {
@@ -122,15 +133,19 @@ std::vector<bool> Coordinator::accepted_kinds(const std::string& processor, cons
 
 RegistrationAnswer Coordinator::register_worker(const Registration& registration, std::int64_t now_ns) {
   if (registration.protocol != kProtocolVersion)
-    throw Refused(409, fmt::format("the worker speaks protocol version {}, this coordinator version {}; use the same build of both",
-                                   registration.protocol, kProtocolVersion));
+    throw Refused(
+        409,
+        fmt::format("the worker speaks protocol version {}, this coordinator version {}; use the same build of both",
+                    registration.protocol, kProtocolVersion));
   require_storage();
   const std::string id = sha256_hex("quantbench worker " + registration.incarnation).substr(0, 16);
   const auto known = worker_by_id_.find(id);
   const Scheduler::Worker worker = known == worker_by_id_.end() ? Scheduler::Worker(workers_.size()) : known->second;
-  if (worker >= kMaxWorkers) throw Refused(503, fmt::format("{} workers have registered; this run takes no more", kMaxWorkers));
+  if (worker >= kMaxWorkers)
+    throw Refused(503, fmt::format("{} workers have registered; this run takes no more", kMaxWorkers));
   const HardwareProfile& profile = registration.profile;
-  if (worker == workers_.size()) workers_.push_back({.id = id, .name = {}, .machine_key = {}, .processor = {}, .phase = {}});
+  if (worker == workers_.size())
+    workers_.push_back({.id = id, .name = {}, .machine_key = {}, .processor = {}, .phase = {}});
   WorkerRow& row = workers_[worker];
   row.name = registration.name;
   row.machine_key = profile.machine_key;
@@ -145,7 +160,8 @@ RegistrationAnswer Coordinator::register_worker(const Registration& registration
 
 Scheduler::Worker Coordinator::known_worker(const std::string& id) const {
   const auto found = worker_by_id_.find(id);
-  if (found == worker_by_id_.end()) throw Refused(404, fmt::format("worker '{}' is not registered; register first", id.substr(0, 40)));
+  if (found == worker_by_id_.end())
+    throw Refused(404, fmt::format("worker '{}' is not registered; register first", id.substr(0, 40)));
   return found->second;
 }
 
@@ -154,7 +170,8 @@ std::vector<Lease> Coordinator::lease(const LeaseRequest& request, std::int64_t 
   const Scheduler::Worker worker = known_worker(request.worker);
   if (!scheduler_.alive(worker, now_ns)) {
     // It registered with an earlier coordinator, or was silent for long: its profile may have changed.
-    throw Refused(404, fmt::format("worker '{}' was not heard of for long; register again", request.worker.substr(0, 40)));
+    throw Refused(404,
+                  fmt::format("worker '{}' was not heard of for long; register again", request.worker.substr(0, 40)));
   }
   std::vector<Lease> leases;
   WorkerRow& row = workers_[worker];
@@ -169,7 +186,8 @@ std::vector<Lease> Coordinator::lease(const LeaseRequest& request, std::int64_t 
 }
 
 void Coordinator::undelivered(const std::string& worker, const std::vector<Lease>& leases, std::int64_t now_ns) {
-  if (const auto found = worker_by_id_.find(worker); found != worker_by_id_.end()) workers_[found->second].phase.clear();
+  if (const auto found = worker_by_id_.find(worker); found != worker_by_id_.end())
+    workers_[found->second].phase.clear();
   for (const Lease& lease : leases)
     if (const auto unit = find_unit(lease.unit.id))
       if (const auto back = scheduler_.take_back(Scheduler::Grant{*unit, lease.epoch}, now_ns)) ended({*back});
@@ -179,7 +197,8 @@ std::optional<Scheduler::Unit> Coordinator::find_unit(std::string_view id) const
   const std::optional<UnitId> wanted = parse_id(id);
   if (!wanted) return std::nullopt;
   const std::uint64_t key = id_key(*wanted);
-  for (auto at = std::lower_bound(by_id_.begin(), by_id_.end(), std::pair(key, Scheduler::Unit(0))); at != by_id_.end() && at->first == key; ++at)
+  for (auto at = std::lower_bound(by_id_.begin(), by_id_.end(), std::pair(key, Scheduler::Unit(0)));
+       at != by_id_.end() && at->first == key; ++at)
     if (plan_.units[at->second].id == *wanted) return at->second;
   return std::nullopt;
 }
@@ -206,7 +225,8 @@ std::vector<ResultAnswer> Coordinator::receive(Json results, std::int64_t now_ns
       answers.push_back(receive_one(result, where, now_ns));
     } catch (const DataError& error) {
       const bool named = result.is_object() && result.contains("unit") && result["unit"].is_string();
-      answers.push_back({named ? result["unit"].get<std::string>().substr(0, 64) : "", ResultVerdict::invalid, error.what()});
+      answers.push_back(
+          {named ? result["unit"].get<std::string>().substr(0, 64) : "", ResultVerdict::invalid, error.what()});
     }
   }
   return answers;
@@ -214,7 +234,9 @@ std::vector<ResultAnswer> Coordinator::receive(Json results, std::int64_t now_ns
 
 ResultAnswer Coordinator::receive_one(Json& result, const std::string& where, std::int64_t now_ns) {
   const Measurement measurement = measurement_from_json(result, where, Blame::peer);
-  const auto invalid = [&](std::string reason) { return ResultAnswer{measurement.unit, ResultVerdict::invalid, std::move(reason)}; };
+  const auto invalid = [&](std::string reason) {
+    return ResultAnswer{measurement.unit, ResultVerdict::invalid, std::move(reason)};
+  };
   const auto unit = find_unit(measurement.unit);
   if (!unit) return invalid(where + ": the unit is not part of this run");
   if (measurement.outcome == Outcome::ok && !machines_.contains(measurement.machine_key))
@@ -222,12 +244,16 @@ ResultAnswer Coordinator::receive_one(Json& result, const std::string& where, st
   RecordText kept = record_text(std::move(result));
   const std::uint64_t digest = first_64_bits(kept.digest);
   const std::optional<std::int64_t> live = scheduler_.live_epoch(*unit);
-  const ResultDecision decision = scheduler_.result(*unit, measurement.epoch, worth_another_start(measurement), digest, now_ns);
-  const auto keep = [&](std::string text) { journal_.add_result(*unit, measurement.epoch, digest, decision, std::move(text)); };
+  const ResultDecision decision =
+      scheduler_.result(*unit, measurement.epoch, worth_another_start(measurement), digest, now_ns);
+  const auto keep = [&](std::string text) {
+    journal_.add_result(*unit, measurement.epoch, digest, decision, std::move(text));
+  };
   switch (decision) {
     case ResultDecision::settled:
     case ResultDecision::quarantined:
-      journal_.end_attempt(measurement.epoch, decision == ResultDecision::settled ? AttemptEnd::committed : AttemptEnd::error);
+      journal_.end_attempt(measurement.epoch,
+                           decision == ResultDecision::settled ? AttemptEnd::committed : AttemptEnd::error);
       keep("");
       if (live && live != measurement.epoch) journal_.end_attempt(*live, AttemptEnd::abandoned);
       record(*unit, measurement, std::move(kept.text));
@@ -235,16 +261,16 @@ ResultAnswer Coordinator::receive_one(Json& result, const std::string& where, st
     case ResultDecision::retried:
       journal_.end_attempt(measurement.epoch, AttemptEnd::error);
       keep(std::move(kept.text));
-      return {measurement.unit, ResultVerdict::shadow, fmt::format("kept; start {} of the unit ended in an error that may pass, and it waits again",
-                                                                   scheduler_.starts(*unit))};
+      return {measurement.unit, ResultVerdict::shadow,
+              fmt::format("kept; start {} of the unit ended in an error that may pass, and it waits again",
+                          scheduler_.starts(*unit))};
     case ResultDecision::shadow:
       keep(std::move(kept.text));
       ++shadows_;
-      return {measurement.unit, ResultVerdict::shadow, "kept beside the record: the lease had ended, or another result came first"};
-    case ResultDecision::repeated:
-      return {measurement.unit, ResultVerdict::repeated, ""};
-    case ResultDecision::invalid:
-      break;
+      return {measurement.unit, ResultVerdict::shadow,
+              "kept beside the record: the lease had ended, or another result came first"};
+    case ResultDecision::repeated: return {measurement.unit, ResultVerdict::repeated, ""};
+    case ResultDecision::invalid: break;
   }
   return invalid(where + ": the unit was not leased under this epoch, or too many different results came under it");
 }
@@ -273,7 +299,8 @@ void Coordinator::ended(const std::vector<Scheduler::Ended>& leases) {
 
 void Coordinator::give_up(const Scheduler::Ended& lease) {
   const auto& attempts = scheduler_.attempts(lease.unit);
-  const auto deaths = std::count_if(attempts.begin(), attempts.end(), [](const auto& a) { return a.end == AttemptEnd::died; });
+  const auto deaths =
+      std::count_if(attempts.begin(), attempts.end(), [](const auto& a) { return a.end == AttemptEnd::died; });
   Measurement measurement;
   measurement.unit = id_text(plan_.units[lease.unit]);
   measurement.epoch = lease.epoch;
@@ -281,7 +308,8 @@ void Coordinator::give_up(const Scheduler::Ended& lease) {
   measurement.machine_key = workers_[attempts.back().worker].machine_key;
   measurement.outcome = Outcome::failed;
   measurement.started_utc = utc_text();
-  measurement.reason = fmt::format("given up after {} starts, in {} of which the worker died or fell silent", attempts.size(), deaths);
+  measurement.reason =
+      fmt::format("given up after {} starts, in {} of which the worker died or fell silent", attempts.size(), deaths);
   record(lease.unit, measurement, canonical_text(to_json(measurement)));
 }
 
@@ -299,8 +327,9 @@ std::string Coordinator::nobody_accepts(std::int64_t now_ns) const {
   std::string words;
   for (std::size_t kind = 0; kind < kinds_.size(); ++kind)
     if (scheduler_.waiting_of_kind(kind) > 0 && !scheduler_.somebody_accepts(kind, now_ns))
-      words += fmt::format("{}{} units wait for a worker{}", words.empty() ? "" : "; ", scheduler_.waiting_of_kind(kind),
-                           kinds_[kind].empty() ? "" : fmt::format(" whose processor or host name contains '{}'", kinds_[kind]));
+      words += fmt::format(
+          "{}{} units wait for a worker{}", words.empty() ? "" : "; ", scheduler_.waiting_of_kind(kind),
+          kinds_[kind].empty() ? "" : fmt::format(" whose processor or host name contains '{}'", kinds_[kind]));
   return words;
 }
 

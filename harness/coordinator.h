@@ -26,8 +26,8 @@ struct Refused : std::runtime_error {
 struct WorkerRow {
   std::string id, name, machine_key, processor;
   std::int64_t registered_ns = 0, seen_ns = 0;
-  Scheduler::Unit unit = 0;    ///< the last one it renewed or was granted
-  std::string phase;           ///< of that unit; "" when idle
+  Scheduler::Unit unit = 0;  ///< the last one it renewed or was granted
+  std::string phase;         ///< of that unit; "" when idle
   std::int64_t settled = 0;
 };
 
@@ -63,7 +63,7 @@ class Coordinator {
   void drain() { scheduler_.drain(), draining_ = true; }
   bool draining() const { return draining_; }
 
-  bool commit();                 ///< false: the disk refuses; storage_fault() says why
+  bool commit();  ///< false: the disk refuses; storage_fault() says why
   bool uncommitted() const { return journal_.pending() > 0; }
   const std::string& storage_fault() const { return storage_fault_; }
   void require_storage() const;  ///< throws Refused 503 while there is a storage fault
@@ -73,7 +73,7 @@ class Coordinator {
   const std::vector<WorkerRow>& workers() const { return workers_; }
   const std::deque<SettledRow>& recent() const { return recent_; }  ///< newest first, at most 20
   std::int64_t count(Outcome outcome) const { return outcomes_[std::size_t(outcome)]; }
-  std::int64_t settled_before() const { return settled_before_; }   ///< by earlier coordinators
+  std::int64_t settled_before() const { return settled_before_; }  ///< by earlier coordinators
   std::int64_t started_ns() const { return started_ns_; }
   std::int64_t shadows() const { return shadows_; }
   bool over() const { return scheduler_.all_settled() || draining_; }
@@ -94,7 +94,7 @@ class Coordinator {
 
   const Plan& plan_;
   Journal& journal_;
-  std::vector<std::string> kinds_;       ///< distinct `match` texts; a unit's kind is an index
+  std::vector<std::string> kinds_;                                ///< distinct `match` texts; a unit's kind is an index
   std::vector<std::pair<std::uint64_t, Scheduler::Unit>> by_id_;  ///< sorted by the first bytes of the id
   Scheduler scheduler_;
   std::vector<WorkerRow> workers_;

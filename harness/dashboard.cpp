@@ -10,7 +10,8 @@ namespace qb {
 namespace {
 
 constexpr std::size_t kShownWorkers = 200;
-constexpr Outcome kOutcomes[] = {Outcome::ok, Outcome::unsupported, Outcome::failed, Outcome::timed_out, Outcome::mistrusted};
+constexpr Outcome kOutcomes[] = {Outcome::ok, Outcome::unsupported, Outcome::failed, Outcome::timed_out,
+                                 Outcome::mistrusted};
 
 /// Units settled per second since this coordinator began; NaN before the first.
 double settled_per_s(const Coordinator& coordinator, std::int64_t now_ns) {
@@ -44,7 +45,8 @@ Json run_status(const Coordinator& coordinator, std::int64_t now_ns) {
                        {"phase", row.phase.empty() ? "idle" : row.phase},
                        {"settled", row.settled},
                        {"silent_s", double(now_ns - row.seen_ns) * 1e-9}});
-    if (!row.phase.empty()) workers.back()["unit"] = combination_json(combination_of(plan.study, plan.units[row.unit].point));
+    if (!row.phase.empty())
+      workers.back()["unit"] = combination_json(combination_of(plan.study, plan.units[row.unit].point));
   }
   for (const SettledRow& row : coordinator.recent())
     recent.push_back({{"unit", combination_json(combination_of(plan.study, plan.units[row.unit].point))},
@@ -90,11 +92,14 @@ std::string metrics_text(const Coordinator& coordinator, const HttpFigures& http
   std::size_t alive = 0;
   for (Scheduler::Worker w = 0; w < coordinator.workers().size(); ++w) alive += scheduler.alive(w, now_ns);
   metric("quantbench_workers_alive", "gauge", "Workers heard of within the lease time.", double(alive));
-  metric("quantbench_shadow_results_total", "counter", "Late or different results, kept beside the record.", double(coordinator.shadows()));
-  metric("quantbench_journal_fault", "gauge", "1 while the journal cannot be written.", coordinator.storage_fault().empty() ? 0 : 1);
+  metric("quantbench_shadow_results_total", "counter", "Late or different results, kept beside the record.",
+         double(coordinator.shadows()));
+  metric("quantbench_journal_fault", "gauge", "1 while the journal cannot be written.",
+         coordinator.storage_fault().empty() ? 0 : 1);
   metric("quantbench_http_connections_open", "gauge", "Open connections.", double(http.open_connections));
   metric("quantbench_http_connections_total", "counter", "Connections accepted.", double(http.connections));
-  metric("quantbench_http_connections_refused_total", "counter", "Connections beyond the caps.", double(http.refused_connections));
+  metric("quantbench_http_connections_refused_total", "counter", "Connections beyond the caps.",
+         double(http.refused_connections));
   metric("quantbench_http_requests_total", "counter", "Requests read.", double(http.requests));
   metric("quantbench_http_bad_requests_total", "counter", "Requests answered with 4xx.", double(http.bad_requests));
   metric("quantbench_http_failed_logins_total", "counter", "Requests with a wrong token.", double(http.failed_logins));

@@ -30,8 +30,11 @@ std::string first_line(const std::string& path) {
 
 /// How the noise of a section is said to people, by its key.
 constexpr std::pair<const char*, const char*> kNoiseWords[] = {
-    {"cpu_over_wall", "processor / wall time"}, {"wait_over_run", "waiting / running"}, {"involuntary_switches", "switched out, times"},
-    {"pressure_percent", "pressure, percent"},  {"steal", "stolen by the host"},
+    {"cpu_over_wall", "processor / wall time"},
+    {"wait_over_run", "waiting / running"},
+    {"involuntary_switches", "switched out, times"},
+    {"pressure_percent", "pressure, percent"},
+    {"steal", "stolen by the host"},
 };
 
 /// Settings of the system that move timings; "" where the system does not say.
@@ -60,12 +63,14 @@ Json advice(const Json& system, const NoiseRecord& noise) {
   if (system["threads per core active"] == "1")
     lines.push_back("sibling hardware threads are active; leave the other one of a core idle while measuring");
   if (!noise.marked.empty()) lines.push_back(fmt::format("the machine is not quiet now: {}", noise.marked));
-  if (noise.load1 > hardware_threads()) lines.push_back(fmt::format("the load is {:.2g}, more than the processors there are", noise.load1));
+  if (noise.load1 > hardware_threads())
+    lines.push_back(fmt::format("the load is {:.2g}, more than the processors there are", noise.load1));
   return lines;
 }
 
 std::string rate_text(const Json& value, const char* unit) {
-  return value.is_number() && value.get<double>() > 0 ? fmt::format("{:.4g} G{}", value.get<double>() * 1e-9, unit) : "none";
+  return value.is_number() && value.get<double>() > 0 ? fmt::format("{:.4g} G{}", value.get<double>() * 1e-9, unit)
+                                                      : "none";
 }
 
 }  // namespace
@@ -97,11 +102,12 @@ std::string machine_text(const Json& facts) {
   };
   const auto bytes = [&](const char* key) { return bytes_text(profile[key].get<double>()); };
   line("host", profile["host"]);
-  line("processor", fmt::format("{} (family {}, model {}, stepping {}, microcode {})", profile["cpu_model"].get<std::string>(),
-                                profile["cpu_family"].dump(), profile["cpu_model_number"].dump(), profile["cpu_stepping"].dump(),
-                                profile["microcode"].get<std::string>()));
-  line("processors", fmt::format("{} in {} socket(s), {} per core", profile["processors"].dump(), profile["sockets"].dump(),
-                                 profile["threads_per_core"].dump()));
+  line("processor",
+       fmt::format("{} (family {}, model {}, stepping {}, microcode {})", profile["cpu_model"].get<std::string>(),
+                   profile["cpu_family"].dump(), profile["cpu_model_number"].dump(), profile["cpu_stepping"].dump(),
+                   profile["microcode"].get<std::string>()));
+  line("processors", fmt::format("{} in {} socket(s), {} per core", profile["processors"].dump(),
+                                 profile["sockets"].dump(), profile["threads_per_core"].dump()));
   line("caches", fmt::format("L1d {}, L2 {}, L3 {}", bytes("l1d_bytes"), bytes("l2_bytes"), bytes("l3_bytes")));
   line("memory", bytes("memory_bytes"));
   line("instruction sets", profile["isa"]);
@@ -117,11 +123,14 @@ std::string machine_text(const Json& facts) {
   line("timer", fmt::format("resolution {}, cost {}", duration_text(profile["timer_resolution_ns"].get<double>()),
                             duration_text(profile["timer_cost_ns"].get<double>())));
   if (profile["aa_noise"].is_number())
-    line("A/A noise", fmt::format("{:.2g} % (half width of repeated identical timings)", 100 * profile["aa_noise"].get<double>()));
+    line("A/A noise",
+         fmt::format("{:.2g} % (half width of repeated identical timings)", 100 * profile["aa_noise"].get<double>()));
   text += "\nnow\n";
-  for (const auto& [name, value] : facts["system"].items()) line(name, value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& [name, value] : facts["system"].items())
+    line(name, value.is_string() ? value.get<std::string>() : value.dump());
   for (const auto& [key, words] : kNoiseWords)
-    if (const Json& value = facts["noise"][key]; value.is_number()) line(words, fmt::format("{:.3g}", value.get<double>()));
+    if (const Json& value = facts["noise"][key]; value.is_number())
+      line(words, fmt::format("{:.3g}", value.get<double>()));
   text += "\n";
   for (const Json& sentence : facts["advice"]) text += "- " + sentence.get<std::string>() + "\n";
   return text + (facts["advice"].empty() ? "nothing here disturbs measurements as far as the system says\n" : "");

@@ -6,8 +6,8 @@
 
 namespace qb {
 
-/// {"profile": ..., "noise": ..., "system": {...}, "advice": [...]}. Measures the peaks anew unless they are kept for this
-/// machine and build; takes a few seconds then.
+/// {"profile": ..., "noise": ..., "system": {...}, "advice": [...]}. Measures the peaks anew unless they are kept for
+/// this machine and build; takes a few seconds then.
 Json machine_facts();
 std::string machine_text(const Json& facts);
 

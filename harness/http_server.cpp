@@ -23,18 +23,20 @@ namespace qb {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
-using asio::ip::tcp;
 using asio::use_awaitable;
+using asio::ip::tcp;
 
 HttpResponse refusal(int status, const std::string& words) {
   HttpResponse response;
   response.status = status;
-  response.body = nlohmann::json{{"error", words}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  response.body =
+      nlohmann::json{{"error", words}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   return response;
 }
 
 struct HttpServerState {
-  HttpServerState(asio::io_context& context, const PeerLimits& peer_limits, HttpHandlers peer_handlers, asio::ssl::context* peer_tls)
+  HttpServerState(asio::io_context& context, const PeerLimits& peer_limits, HttpHandlers peer_handlers,
+                  asio::ssl::context* peer_tls)
       : acceptor(context), limits(peer_limits), handlers(std::move(peer_handlers)), tls(peer_tls) {}
   tcp::acceptor acceptor;
   PeerLimits limits;
@@ -94,11 +96,14 @@ HttpRequest head_of(const Parser& parser, const std::string& peer, tcp::socket& 
 
 /// What to tell a peer whose bytes could not be read as a request; nothing when it just left or fell silent.
 std::optional<HttpResponse> words_for(const beast::error_code& error, const PeerLimits& limits) {
-  if (error == http::error::header_limit) return refusal(431, fmt::format("the request's header exceeds {} bytes", limits.header_bytes));
-  if (error == http::error::body_limit) return refusal(413, fmt::format("the request's body exceeds {} bytes", limits.body_bytes));
-  if (error == http::error::buffer_overflow) return refusal(431, fmt::format("the request's header exceeds {} bytes", limits.header_bytes));
-  if (error.category() == http::make_error_code(http::error::bad_method).category() && error != http::error::end_of_stream &&
-      error != http::error::partial_message)
+  if (error == http::error::header_limit)
+    return refusal(431, fmt::format("the request's header exceeds {} bytes", limits.header_bytes));
+  if (error == http::error::body_limit)
+    return refusal(413, fmt::format("the request's body exceeds {} bytes", limits.body_bytes));
+  if (error == http::error::buffer_overflow)
+    return refusal(431, fmt::format("the request's header exceeds {} bytes", limits.header_bytes));
+  if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+      error != http::error::end_of_stream && error != http::error::partial_message)
     return refusal(400, fmt::format("the bytes are not an HTTP/1.1 request: {}", error.message()));
   return std::nullopt;
 }
@@ -110,7 +115,8 @@ asio::awaitable<void> send_file(Stream& stream, const FilePart& part, const Peer
   std::vector<char> chunk(256 << 10);
   for (std::uint64_t left = part.bytes; left > 0;) {
     const std::size_t size = std::size_t(std::min<std::uint64_t>(left, chunk.size()));
-    if (!file.read(chunk.data(), std::streamsize(size))) throw DataError(fmt::format("file '{}' ended early", part.path.string()));
+    if (!file.read(chunk.data(), std::streamsize(size)))
+      throw DataError(fmt::format("file '{}' ended early", part.path.string()));
     beast::get_lowest_layer(stream).expires_after(limits.patience);
     co_await asio::async_write(stream, asio::buffer(chunk.data(), size), use_awaitable);
     left -= size;
@@ -139,13 +145,15 @@ asio::awaitable<void> send(Stream& stream, const HttpResponse& response, bool ke
   co_await http::async_write(stream, message, use_awaitable);
 }
 
-/// Waits before a failed login is answered: longer each time, so that guessing is hopeless and others are not disturbed.
+/// Waits before a failed login is answered: longer each time, so that guessing is hopeless and others are not
+/// disturbed.
 asio::awaitable<void> slow_down(State& state, const std::string& peer) {
   constexpr std::size_t kRemembered = 4096;
   if (state.failed_logins.size() >= kRemembered) state.failed_logins.clear();
   const int failures = state.failed_logins[peer]++;
   ++state.counters.failed_logins;
-  const auto delay = std::min(state.limits.login_delay * (1 << std::min(failures, 10)), std::chrono::milliseconds(5000));
+  const auto delay =
+      std::min(state.limits.login_delay * (1 << std::min(failures, 10)), std::chrono::milliseconds(5000));
   asio::steady_timer timer(co_await asio::this_coro::executor);
   timer.expires_after(delay);
   co_await timer.async_wait(use_awaitable);
@@ -248,22 +256,23 @@ asio::awaitable<void> accept_peers(std::shared_ptr<State> state) {
       continue;
     }
     socket.set_option(tcp::no_delay(true), error);
-    asio::co_spawn(state->acceptor.get_executor(), serve_socket(state, std::move(socket), peer), [state](std::exception_ptr failure) {
-      try {
-        if (failure) std::rethrow_exception(failure);
-      } catch (const boost::system::system_error& left) {
-        state->counters.timeouts += left.code() == beast::error::timeout;
-      } catch (const DataError&) {
-        ++state->counters.bad_requests;
-      }
-    });
+    asio::co_spawn(state->acceptor.get_executor(), serve_socket(state, std::move(socket), peer),
+                   [state](std::exception_ptr failure) {
+                     try {
+                       if (failure) std::rethrow_exception(failure);
+                     } catch (const boost::system::system_error& left) {
+                       state->counters.timeouts += left.code() == beast::error::timeout;
+                     } catch (const DataError&) {
+                       ++state->counters.bad_requests;
+                     }
+                   });
   }
 }
 
 }  // namespace
 
-HttpServer::HttpServer(asio::io_context& context, const std::string& address, std::uint16_t port, const PeerLimits& limits,
-                       HttpHandlers handlers, asio::ssl::context* tls)
+HttpServer::HttpServer(asio::io_context& context, const std::string& address, std::uint16_t port,
+                       const PeerLimits& limits, HttpHandlers handlers, asio::ssl::context* tls)
     : state_(std::make_shared<HttpServerState>(context, limits, std::move(handlers), tls)) {
   beast::error_code error;
   const auto ip = asio::ip::make_address(address, error);
@@ -275,7 +284,8 @@ HttpServer::HttpServer(asio::io_context& context, const std::string& address, st
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error == asio::error::address_in_use)
-    throw InputError(fmt::format("port {} of {} is in use; name another with --port, or 0 for any free one", port, address));
+    throw InputError(
+        fmt::format("port {} of {} is in use; name another with --port, or 0 for any free one", port, address));
   if (error) throw InputError(fmt::format("cannot listen on {} port {}: {}", address, port, error.message()));
   asio::co_spawn(context, accept_peers(state_), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);

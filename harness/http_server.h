@@ -25,10 +25,10 @@ namespace qb {
 struct PeerLimits {
   std::uint32_t header_bytes = 16 << 10;
   std::uint64_t body_bytes = 16 << 20;
-  std::chrono::milliseconds patience{60'000};   ///< for one request to arrive, and for one answer or part of it to leave
-  std::size_t connections = 1024;               ///< in all
+  std::chrono::milliseconds patience{60'000};  ///< for one request to arrive, and for one answer or part of it to leave
+  std::size_t connections = 1024;              ///< in all
   std::size_t connections_per_address = 256;
-  std::chrono::milliseconds login_delay{250};   ///< after the first failed login of an address; doubles up to 5 s
+  std::chrono::milliseconds login_delay{250};  ///< after the first failed login of an address; doubles up to 5 s
 };
 
 struct HttpRequest {
@@ -58,15 +58,16 @@ struct HttpResponse {
 /// {"error": words}, with the status.
 HttpResponse refusal(int status, const std::string& words);
 
-/// `admit` sees a request before its body is read and may answer it; `answer` sees the rest. Both run on the thread of the
-/// io_context, which owns everything.
+/// `admit` sees a request before its body is read and may answer it; `answer` sees the rest. Both run on the thread of
+/// the io_context, which owns everything.
 struct HttpHandlers {
   std::function<std::optional<HttpResponse>(const HttpRequest&)> admit;
   std::function<boost::asio::awaitable<HttpResponse>(HttpRequest)> answer;
 };
 
 struct HttpCounters {
-  std::uint64_t connections = 0, refused_connections = 0, requests = 0, bad_requests = 0, failed_logins = 0, timeouts = 0;
+  std::uint64_t connections = 0, refused_connections = 0, requests = 0, bad_requests = 0, failed_logins = 0,
+                timeouts = 0;
 };
 
 struct HttpServerState;

@@ -38,7 +38,8 @@ auto reading(const std::string& path, Body body) {
   } catch (const SqliteError& error) {
     if (damaged(error.code)) refuse_damaged(path, error.words);
     if (error.code == SQLITE_BUSY || error.code == SQLITE_LOCKED)
-      throw InputError(fmt::format("journal '{}' is in use by another quantbench process; let that one end first", path));
+      throw InputError(
+          fmt::format("journal '{}' is in use by another quantbench process; let that one end first", path));
     throw InputError(fmt::format("journal '{}' cannot be used: {}", path, error.words));
   }
 }
@@ -110,7 +111,8 @@ void Journal::create_or_compare(const JournalHeader& header) {
   if (get.text(0) != kFormat)
     throw InputError(fmt::format("journal '{}' has format '{}'; this build reads '{}'", path_, get.text(0), kFormat));
   for (const auto& [key, member] : kFields) {
-    if (!get.bind(std::string_view(key)).step()) refuse_damaged(path_, fmt::format("'{}' is missing in its header", key));
+    if (!get.bind(std::string_view(key)).step())
+      refuse_damaged(path_, fmt::format("'{}' is missing in its header", key));
     header_.*member = std::string(get.text(0));
   }
   if (header_.plan_digest != header.plan_digest)
@@ -120,20 +122,43 @@ void Journal::create_or_compare(const JournalHeader& header) {
 }
 
 void Journal::add_worker(const JournalWorker& worker) {
-  writes_.push_back({.kind = Write::Kind::worker, .number = worker.worker, .text = worker.profile, .more = worker.id, .name = worker.name});
+  writes_.push_back({.kind = Write::Kind::worker,
+                     .number = worker.worker,
+                     .text = worker.profile,
+                     .more = worker.id,
+                     .name = worker.name});
 }
 void Journal::add_attempt(Scheduler::Unit unit, std::int64_t epoch, Scheduler::Worker worker) {
-  writes_.push_back({.kind = Write::Kind::attempt, .unit = unit, .epoch = epoch, .number = worker, .text = {}, .more = {}, .name = {}});
+  writes_.push_back({.kind = Write::Kind::attempt,
+                     .unit = unit,
+                     .epoch = epoch,
+                     .number = worker,
+                     .text = {},
+                     .more = {},
+                     .name = {}});
 }
 void Journal::end_attempt(std::int64_t epoch, AttemptEnd end) {
-  writes_.push_back({.kind = Write::Kind::end, .epoch = epoch, .number = std::int64_t(end), .text = {}, .more = {}, .name = {}});
+  writes_.push_back(
+      {.kind = Write::Kind::end, .epoch = epoch, .number = std::int64_t(end), .text = {}, .more = {}, .name = {}});
 }
-void Journal::add_result(Scheduler::Unit unit, std::int64_t epoch, std::uint64_t digest, ResultDecision decision, std::string measurement) {
-  writes_.push_back({.kind = Write::Kind::result, .unit = unit, .epoch = epoch, .number = std::int64_t(decision),
-                     .digest = std::bit_cast<std::int64_t>(digest), .text = std::move(measurement), .more = {}, .name = {}});
+void Journal::add_result(Scheduler::Unit unit, std::int64_t epoch, std::uint64_t digest, ResultDecision decision,
+                         std::string measurement) {
+  writes_.push_back({.kind = Write::Kind::result,
+                     .unit = unit,
+                     .epoch = epoch,
+                     .number = std::int64_t(decision),
+                     .digest = std::bit_cast<std::int64_t>(digest),
+                     .text = std::move(measurement),
+                     .more = {},
+                     .name = {}});
 }
 void Journal::settle(Scheduler::Unit unit, std::int64_t epoch, std::string measurement, std::string utc) {
-  writes_.push_back({.kind = Write::Kind::settle, .unit = unit, .epoch = epoch, .text = std::move(measurement), .more = std::move(utc), .name = {}});
+  writes_.push_back({.kind = Write::Kind::settle,
+                     .unit = unit,
+                     .epoch = epoch,
+                     .text = std::move(measurement),
+                     .more = std::move(utc),
+                     .name = {}});
 }
 
 std::size_t Journal::pending() const { return writes_.size(); }
@@ -149,7 +174,9 @@ void Journal::commit() {
         case Write::Kind::worker: db.add_worker.bind(write.number, more, name, text).run(); break;
         case Write::Kind::attempt: db.add_attempt.bind(write.epoch, write.unit, write.number).run(); break;
         case Write::Kind::end: db.end_attempt.bind(write.number, write.epoch).run(); break;
-        case Write::Kind::result: db.add_result.bind(write.epoch, write.digest, write.unit, write.number, text).run(); break;
+        case Write::Kind::result:
+          db.add_result.bind(write.epoch, write.digest, write.unit, write.number, text).run();
+          break;
         case Write::Kind::settle: db.settle.bind(write.unit, write.epoch, more, text).run(); break;
       }
     }
@@ -166,7 +193,8 @@ std::vector<JournalWorker> Journal::workers() const {
     std::vector<JournalWorker> result;
     SqliteStatement rows(database_->connection, "SELECT worker, id, name, profile FROM workers ORDER BY worker");
     while (rows.step())
-      result.push_back({Scheduler::Worker(rows.integer(0)), std::string(rows.text(1)), std::string(rows.text(2)), std::string(rows.text(3))});
+      result.push_back({Scheduler::Worker(rows.integer(0)), std::string(rows.text(1)), std::string(rows.text(2)),
+                        std::string(rows.text(3))});
     return result;
   });
 }

@@ -34,8 +34,8 @@ struct JournalWorker {
 /// returned, power may fail. A commit that throws StorageError has changed nothing; the collected writes stay.
 class Journal {
  public:
-  /// Opens or creates. Throws InputError when it belongs to another plan, is in use, or cannot be created; DataError when
-  /// its bytes are damaged.
+  /// Opens or creates. Throws InputError when it belongs to another plan, is in use, or cannot be created; DataError
+  /// when its bytes are damaged.
   Journal(const std::filesystem::path& path, const JournalHeader& header);
   Journal(Journal&&) noexcept;
   ~Journal();
@@ -46,7 +46,8 @@ class Journal {
   void add_attempt(Scheduler::Unit unit, std::int64_t epoch, Scheduler::Worker worker);
   void end_attempt(std::int64_t epoch, AttemptEnd end);
   /// What was received under `epoch` and what became of it; `measurement` is JSON in one line.
-  void add_result(Scheduler::Unit unit, std::int64_t epoch, std::uint64_t digest, ResultDecision decision, std::string measurement);
+  void add_result(Scheduler::Unit unit, std::int64_t epoch, std::uint64_t digest, ResultDecision decision,
+                  std::string measurement);
   /// The unit's record, once; `utc` is when.
   void settle(Scheduler::Unit unit, std::int64_t epoch, std::string measurement, std::string utc);
 
@@ -56,7 +57,8 @@ class Journal {
   std::vector<JournalWorker> workers() const;
   /// Calls back for every attempt in rising epoch, results included.
   void attempts(const std::function<void(Scheduler::Unit, const Scheduler::Attempt&)>& each) const;
-  void settled(const std::function<void(Scheduler::Unit, std::string_view measurement)>& each) const;  ///< in rising unit
+  void settled(
+      const std::function<void(Scheduler::Unit, std::string_view measurement)>& each) const;  ///< in rising unit
   std::int64_t settled_count() const;
   std::int64_t shadow_count() const;
   std::string last_settled_utc() const;  ///< "" when nothing is settled

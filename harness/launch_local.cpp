@@ -44,8 +44,8 @@ constexpr int kMaxQuickEnds = 4;  ///< in a row; then the worker is not started 
 LocalWorkers::LocalWorkers(LocalLaunch launch, std::int64_t now_ns)
     : launch_(std::move(launch)), slots_(std::size_t(launch_.count)) {
   if (::access(launch_.program.c_str(), X_OK) != 0)
-    throw InputError(fmt::format("worker program '{}' cannot be run: {}; it is built beside quantbench", launch_.program.string(),
-                                 std::strerror(errno)));
+    throw InputError(fmt::format("worker program '{}' cannot be run: {}; it is built beside quantbench",
+                                 launch_.program.string(), std::strerror(errno)));
   for (std::size_t i = 0; i < slots_.size(); ++i) start(i, now_ns);
 }
 
@@ -63,10 +63,12 @@ void LocalWorkers::start(std::size_t index, std::int64_t now_ns) {
   Slot& slot = slots_[index];
   slot.name = fmt::format("local-{}.{}", index + 1, ++slot.starts);
   const int log = ::open(log_of(index).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (log < 0) throw InputError(fmt::format("file '{}' cannot be written: {}", log_of(index).string(), std::strerror(errno)));
+  if (log < 0)
+    throw InputError(fmt::format("file '{}' cannot be written: {}", log_of(index).string(), std::strerror(errno)));
   std::vector<std::string> words = {launch_.program.string()};
   words.insert(words.end(), launch_.arguments.begin(), launch_.arguments.end());
-  words.insert(words.end(), {"--name", slot.name, "--spool", (launch_.folder / fmt::format("spool-{}", index + 1)).string()});
+  words.insert(words.end(),
+               {"--name", slot.name, "--spool", (launch_.folder / fmt::format("spool-{}", index + 1)).string()});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -75,7 +77,9 @@ void LocalWorkers::start(std::size_t index, std::int64_t now_ns) {
   if (process == 0) become_worker(arguments.data(), log, parent);
   const int fault = errno;
   ::close(log);
-  if (process < 0) throw InputError(fmt::format("worker program '{}' cannot be started: {}", launch_.program.string(), std::strerror(fault)));
+  if (process < 0)
+    throw InputError(
+        fmt::format("worker program '{}' cannot be started: {}", launch_.program.string(), std::strerror(fault)));
   ::setpgid(process, process);  // both sides set it, so that neither can be too early
   slot.process = process;
   slot.started_ns = now_ns;
@@ -93,7 +97,8 @@ std::vector<std::string> LocalWorkers::poll(bool replace, std::int64_t now_ns) {
       slot.quick_ends = now_ns - slot.started_ns < kQuickEnd_ns ? slot.quick_ends + 1 : 0;
       slot.not_before_ns = slot.quick_ends == 0 ? now_ns : now_ns + (kFirstPause_ns << slot.quick_ends);
     }
-    if (slot.process < 0 && replace && slot.quick_ends < kMaxQuickEnds && slot.starts <= launch_.restarts && now_ns >= slot.not_before_ns)
+    if (slot.process < 0 && replace && slot.quick_ends < kMaxQuickEnds && slot.starts <= launch_.restarts &&
+        now_ns >= slot.not_before_ns)
       start(i, now_ns);
   }
   return ended;

@@ -14,7 +14,7 @@ struct LocalLaunch {
   std::vector<std::string> arguments;  ///< `--name NAME --spool FOLDER` are added
   std::filesystem::path folder;        ///< receives worker-<n>.log and spool-<n>
   int count = 2;
-  int restarts = 20;                   ///< of one worker, in all
+  int restarts = 20;  ///< of one worker, in all
 };
 
 /// Each worker leads a process group of its own, so that Ctrl-C reaches the coordinator alone, and is killed when
@@ -31,7 +31,7 @@ class LocalWorkers {
   /// after a pause that doubles when they end within 2 s of their start.
   std::vector<std::string> poll(bool replace, std::int64_t now_ns);
   int running() const;
-  bool exhausted() const;         ///< none runs and none may be started again
+  bool exhausted() const;          ///< none runs and none may be started again
   std::string last_words() const;  ///< the end of the log of the worker that ended last, for messages
   void signal(int number) const;   ///< to every process group that runs
 

@@ -69,7 +69,9 @@ Json kernel_rows() {
                     {"activations", name_of(kernel.activations)},
                     {"needs", to_text(kernel.needs)},
                     {"here", includes(host_isa(), kernel.needs) ? "yes" : "no"},
-                    {"kind", kernel.reference ? "reference" : kernel.peer ? "peer" : "optimized"}});
+                    {"kind", kernel.reference ? "reference"
+                             : kernel.peer    ? "peer"
+                                              : "optimized"}});
   return rows;
 }
 
@@ -79,8 +81,8 @@ Json hardware_rows() {
     rows.push_back({{"isa", cap},
                     {"allows", to_text(isa_cap(cap) & detected_isa())},
                     {"here", cap == "best" || includes(detected_isa(), isa_cap(cap)) ? "in full"
-                             : (isa_cap(cap) & detected_isa()) == isa_cap("scalar")      ? "no"
-                                                                                        : "in part"}});
+                             : (isa_cap(cap) & detected_isa()) == isa_cap("scalar")  ? "no"
+                                                                                     : "in part"}});
   return rows;
 }
 
@@ -173,7 +175,8 @@ std::string options_text(const Json& options, std::size_t width) {
   Json rows = options;
   for (Json& row : rows) {
     std::string meaning = row["meaning"];
-    if (const std::string needs = row["needs"]; !needs.empty() && needs != "a<bits>") meaning += fmt::format(" (with {})", needs);
+    if (const std::string needs = row["needs"]; !needs.empty() && needs != "a<bits>")
+      meaning += fmt::format(" (with {})", needs);
     row["meaning"] = meaning;
     if (row["default"] == "") row["default"] = "none";
   }
@@ -201,7 +204,9 @@ std::string quantizers_text(std::size_t width) {
     text += fmt::format("{}: {}\n", method.name, method.summary);
     fact("spec", spec_text(method));
     fact("formats", std::string(method.formats));
-    fact("needs", method.calibration ? "calibration samples" : method.activations ? "calibration samples for fixed activation ranges only" : "");
+    fact("needs", method.calibration   ? "calibration samples"
+                  : method.activations ? "calibration samples for fixed activation ranges only"
+                                       : "");
     fact("paper", std::string(method.paper));
     if (!method.options.empty()) text += options_text(option_rows(method.options), width);
     text += "\n";

@@ -44,8 +44,10 @@ Registration null_worker(int number) {
   return registration;
 }
 
-/// One worker's round: the leases and the results as bytes, and back. Adds what the coordinator's side took to `busy_ns`.
-std::size_t lease_and_report(Coordinator& coordinator, LeaseText& lease_text, const std::string& worker, const std::string& machine_key, std::int64_t& busy_ns) {
+/// One worker's round: the leases and the results as bytes, and back. Adds what the coordinator's side took to
+/// `busy_ns`.
+std::size_t lease_and_report(Coordinator& coordinator, LeaseText& lease_text, const std::string& worker,
+                             const std::string& machine_key, std::int64_t& busy_ns) {
   const std::int64_t lease_ns = now_ns();
   const std::string sent = lease_text.of(coordinator.lease({worker, 0, kLeasesPerRequest}, lease_ns));
   busy_ns += now_ns() - lease_ns;
@@ -64,7 +66,8 @@ std::size_t lease_and_report(Coordinator& coordinator, LeaseText& lease_text, co
   const std::int64_t result_ns = now_ns();
   Json body = parse_json(reported, "results", Blame::peer);
   std::size_t settled = 0;
-  for (const ResultAnswer& answer : coordinator.receive(std::move(body["results"]), now_ns())) settled += answer.verdict == ResultVerdict::settled;
+  for (const ResultAnswer& answer : coordinator.receive(std::move(body["results"]), now_ns()))
+    settled += answer.verdict == ResultVerdict::settled;
   busy_ns += now_ns() - result_ns;
   return settled;
 }
@@ -101,7 +104,11 @@ Json settle_null_units(int workers, double budget_s, const std::filesystem::path
     std::filesystem::remove(path.string() + end, ignored);
   }
   const double seconds = double(busy_ns) * 1e-9;
-  return {{"workers", workers}, {"units", units}, {"seconds", seconds}, {"units_per_s", double(units) / seconds}, {"commits", commits}};
+  return {{"workers", workers},
+          {"units", units},
+          {"seconds", seconds},
+          {"units_per_s", double(units) / seconds},
+          {"commits", commits}};
 }
 
 }  // namespace qb

@@ -30,9 +30,11 @@ bool admits(const std::vector<T>& accepted, const T& value) {
 }
 
 bool excludes(const Exclusion& rule, const Study& study, const PlanPoint& point) {
-  return admits(rule.kernels, study.kernels[point.kernel]) && admits(rule.hardware, study.hardware[point.hardware].name) &&
-         admits(rule.batch, study.batch[point.batch]) && admits(rule.threads, study.threads[point.threads]) &&
-         admits(rule.quantizers, study.quantizers[point.quantizer]) && admits(rule.models, study.models[point.model].name);
+  return admits(rule.kernels, study.kernels[point.kernel]) &&
+         admits(rule.hardware, study.hardware[point.hardware].name) && admits(rule.batch, study.batch[point.batch]) &&
+         admits(rule.threads, study.threads[point.threads]) &&
+         admits(rule.quantizers, study.quantizers[point.quantizer]) &&
+         admits(rule.models, study.models[point.model].name);
 }
 
 /// Per hardware entry and kernel choice: why the two cannot go together, or "".
@@ -42,8 +44,9 @@ std::vector<std::string> impossible_pairs(const Study& study) {
     for (const std::string& choice : study.kernels) {
       const KernelInfo* kernel = find_kernel(choice);
       const bool possible = !kernel || includes(isa_cap(hardware.isa), kernel->needs);
-      faults.push_back(possible ? "" : fmt::format("kernel {} needs {}, which the cap '{}' does not allow", choice,
-                                                   to_text(kernel->needs), hardware.isa));
+      faults.push_back(possible ? ""
+                                : fmt::format("kernel {} needs {}, which the cap '{}' does not allow", choice,
+                                              to_text(kernel->needs), hardware.isa));
     }
   return faults;
 }
@@ -120,7 +123,8 @@ void seal(Plan& plan) {
   for (const PlannedUnit& unit : plan.units) digest.update(std::as_bytes(std::span(unit.id)));
   for (const PlanExclusion& row : plan.excluded) {
     const Combination c = combination_of(plan.study, row.point);
-    digest.update(canonical_text(Json::array({c.model, c.quantizer, c.hardware, c.kernel, c.batch, c.threads, plan.reasons[row.reason]})));
+    digest.update(canonical_text(
+        Json::array({c.model, c.quantizer, c.hardware, c.kernel, c.batch, c.threads, plan.reasons[row.reason]})));
   }
   plan.digest = digest.hex();
   plan.run_id = sha256_hex("quantbench run " + plan.digest).substr(0, 16);
@@ -139,12 +143,13 @@ Combination combination_of(const Study& study, const PlanPoint& point) {
 
 Plan make_plan(Study study) {
   std::uint64_t product = 1;
-  for (const std::size_t size : {study.models.size(), study.quantizers.size(), study.hardware.size(), study.kernels.size(),
-                                 study.batch.size(), study.threads.size()}) {
+  for (const std::size_t size : {study.models.size(), study.quantizers.size(), study.hardware.size(),
+                                 study.kernels.size(), study.batch.size(), study.threads.size()}) {
     QB_EXPECTS(size > 0);
     product *= size;
     if (product > kMaxProduct)
-      throw InputError(fmt::format("{}: the product of the axes exceeds the {} combinations allowed", study.path, kMaxProduct));
+      throw InputError(
+          fmt::format("{}: the product of the axes exceeds the {} combinations allowed", study.path, kMaxProduct));
   }
   Plan plan;
   plan.study = std::move(study);
@@ -169,8 +174,9 @@ Plan only_units(const Plan& plan, const std::vector<std::string>& prefixes) {
         ++hits;
       }
     if (hits != 1 || prefix.empty())
-      throw InputError(fmt::format("--unit {}: {} units of study '{}' have an id that begins so; `quantbench plan {}` lists them",
-                                   prefix, hits == 0 ? "no" : "several", plan.study.name, plan.study.path));
+      throw InputError(
+          fmt::format("--unit {}: {} units of study '{}' have an id that begins so; `quantbench plan {}` lists them",
+                      prefix, hits == 0 ? "no" : "several", plan.study.name, plan.study.path));
   }
   Plan part = plan;
   part.units.clear();
@@ -225,10 +231,12 @@ std::string reproduce_command(const Plan& plan, std::size_t index) {
 }
 
 std::string plan_text(const Plan& plan) {
-  std::vector<std::array<std::string, 7>> rows = {{"unit", "model", "quantizer", "hardware", "kernel", "batch", "threads"}};
+  std::vector<std::array<std::string, 7>> rows = {
+      {"unit", "model", "quantizer", "hardware", "kernel", "batch", "threads"}};
   const auto row = [&](const std::string& first, const PlanPoint& point) {
     const Combination c = combination_of(plan.study, point);
-    rows.push_back({first, c.model, c.quantizer, c.hardware, c.kernel, std::to_string(c.batch), std::to_string(c.threads)});
+    rows.push_back(
+        {first, c.model, c.quantizer, c.hardware, c.kernel, std::to_string(c.batch), std::to_string(c.threads)});
   };
   for (const PlannedUnit& unit : plan.units) row(id_text(unit).substr(0, 16), unit.point);
   for (const PlanExclusion& excluded : plan.excluded) row("excluded", excluded.point);
@@ -243,8 +251,8 @@ std::string plan_text(const Plan& plan) {
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }
-  return text + fmt::format("\nrun {}: {} units in this order, {} excluded; plan digest {}\n", plan.run_id, plan.units.size(),
-                            plan.excluded.size(), plan.digest);
+  return text + fmt::format("\nrun {}: {} units in this order, {} excluded; plan digest {}\n", plan.run_id,
+                            plan.units.size(), plan.excluded.size(), plan.digest);
 }
 
 Json plan_json(const Plan& plan) {
@@ -263,8 +271,11 @@ Json plan_json(const Plan& plan) {
     excluded.push_back(row(exclusion.point));
     excluded.back()["reason"] = plan.reasons[exclusion.reason];
   }
-  return {{"run_id", plan.run_id},  {"plan_digest", plan.digest},  {"study", plan.study.name},
-          {"units", std::move(units)}, {"excluded", std::move(excluded)}};
+  return {{"run_id", plan.run_id},
+          {"plan_digest", plan.digest},
+          {"study", plan.study.name},
+          {"units", std::move(units)},
+          {"excluded", std::move(excluded)}};
 }
 
 }  // namespace qb

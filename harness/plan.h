@@ -36,8 +36,8 @@ struct Plan {
   std::vector<PlannedUnit> units;       ///< in the order of a shuffle seeded by the study's seed
   std::vector<PlanExclusion> excluded;  ///< in the order of the axes
   std::vector<std::string> reasons;
-  std::string digest;                   ///< over the study's name and all units and exclusions in order
-  std::string run_id;                   ///< 16 hexadecimal digits that follow from the digest
+  std::string digest;                     ///< over the study's name and all units and exclusions in order
+  std::string run_id;                     ///< 16 hexadecimal digits that follow from the digest
   std::vector<std::string> data_options;  ///< `--data DIR` as given, for `reproduce`
 };
 
@@ -49,11 +49,11 @@ Plan make_plan(Study study);
 Plan only_units(const Plan& plan, const std::vector<std::string>& prefixes);
 
 Combination combination_of(const Study& study, const PlanPoint& point);
-std::string id_text(const PlannedUnit& unit);                    ///< 64 hexadecimal digits
-std::optional<UnitId> parse_id(std::string_view text);           ///< nothing unless it is 64 lower-case hexadecimal digits
+std::string id_text(const PlannedUnit& unit);           ///< 64 hexadecimal digits
+std::optional<UnitId> parse_id(std::string_view text);  ///< nothing unless it is 64 lower-case hexadecimal digits
 WorkUnit work_unit(const Plan& plan, std::size_t index);
 std::string reproduce_command(const Plan& plan, std::size_t index);  ///< command line that measures this unit again
-std::string shell_word(const std::string& text);                 ///< as a POSIX shell reads it back, quoted where it must be
+std::string shell_word(const std::string& text);  ///< as a POSIX shell reads it back, quoted where it must be
 
 std::string plan_text(const Plan& plan);  ///< units and exclusions as a table for people
 Json plan_json(const Plan& plan);

@@ -35,7 +35,8 @@ std::string progress_line(const Coordinator& coordinator, int width, std::int64_
   const double done = double(scheduler.settled()) - double(coordinator.settled_before());
   const double rate = done / (double(now_ns - coordinator.started_ns()) * 1e-9);
   if (done > 0 && !scheduler.all_settled())
-    line += fmt::format(" | {:.3g} units/s, {} left", rate, time_left_text(double(scheduler.units() - scheduler.settled()) / rate));
+    line += fmt::format(" | {:.3g} units/s, {} left", rate,
+                        time_left_text(double(scheduler.units() - scheduler.settled()) / rate));
   for (Scheduler::Worker w = 0; w < coordinator.workers().size(); ++w) {
     const WorkerRow& row = coordinator.workers()[w];
     if (row.phase.empty() || !scheduler.alive(w, now_ns) || scheduler.is_settled(row.unit)) continue;

@@ -23,7 +23,9 @@ std::string set_aside(const fs::path& folder) {
     std::error_code error;
     if (fs::exists(name, error)) continue;
     fs::rename(folder, name, error);
-    if (error) throw InputError(fmt::format("folder '{}' cannot be set aside as '{}': {}", folder.string(), name.string(), error.message()));
+    if (error)
+      throw InputError(
+          fmt::format("folder '{}' cannot be set aside as '{}': {}", folder.string(), name.string(), error.message()));
     return name.string();
   }
 }
@@ -41,7 +43,9 @@ RunFolder open_run_folder(const fs::path& out, const Plan& plan, Begin begin) {
     if (begin == Begin::fresh) folder.set_aside = set_aside(folder.path);
   }
   fs::create_directories(folder.path, error);
-  if (error) throw InputError(fmt::format("folder '{}' cannot be created: {}; name another with --out", folder.path.string(), error.message()));
+  if (error)
+    throw InputError(fmt::format("folder '{}' cannot be created: {}; name another with --out", folder.path.string(),
+                                 error.message()));
   if (::access(folder.path.c_str(), W_OK | X_OK) != 0)
     throw InputError(fmt::format("folder '{}' is not writable; name another with --out", folder.path.string()));
   return folder;
@@ -51,7 +55,9 @@ std::string run_token(const fs::path& file, TokenUse use) {
   std::error_code error;
   if (use == TokenUse::keep && fs::exists(file, error)) {
     std::string token(trimmed(read_file(file, 4096)));
-    if (token.size() < 16) throw InputError(fmt::format("token file '{}' holds fewer than 16 characters; remove it to have one made", file.string()));
+    if (token.size() < 16)
+      throw InputError(
+          fmt::format("token file '{}' holds fewer than 16 characters; remove it to have one made", file.string()));
     return token;
   }
   std::array<unsigned char, 32> bytes{};

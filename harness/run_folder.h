@@ -21,13 +21,14 @@ struct RunFolder {
   std::string set_aside;  ///< the earlier run's new name; "" when there was none
 };
 
-/// `<out>/<study>-<first 8 digits of the run id>`, created. Throws InputError in words when it cannot be written, or when
-/// `begin` is first and a journal is there.
+/// `<out>/<study>-<first 8 digits of the run id>`, created. Throws InputError in words when it cannot be written, or
+/// when `begin` is first and a journal is there.
 RunFolder open_run_folder(const std::filesystem::path& out, const Plan& plan, Begin begin);
 
 enum class TokenUse { renew, keep };
 
-/// 32 random bytes in hexadecimal, in a file that only its owner may read. `keep` returns the one that is there, if any.
+/// 32 random bytes in hexadecimal, in a file that only its owner may read. `keep` returns the one that is there, if
+/// any.
 std::string run_token(const std::filesystem::path& file, TokenUse use);
 
 }  // namespace qb

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kStep = 100ms;
-constexpr auto kFarewell = 2s;   ///< for workers to hear that the run is over
+constexpr auto kFarewell = 2s;  ///< for workers to hear that the run is over
 constexpr auto kTermination = 3s;
 
 }  // namespace
@@ -31,7 +31,13 @@ RunLoop::RunLoop(Coordinator& coordinator, Api::Blobs blobs, const LoopOptions& 
       timer_(context_) {
   api_.set_figures([this] {
     const HttpCounters& c = server_.counters();
-    return HttpFigures{server_.open_connections(), c.connections, c.refused_connections, c.requests, c.bad_requests, c.failed_logins, c.timeouts};
+    return HttpFigures{server_.open_connections(),
+                       c.connections,
+                       c.refused_connections,
+                       c.requests,
+                       c.bad_requests,
+                       c.failed_logins,
+                       c.timeouts};
   });
 }
 
@@ -68,12 +74,14 @@ void RunLoop::step() {
   const std::int64_t now = now_ns();
   coordinator_.tick(now);
   if (local_)
-    for (const std::string& name : local_->poll(/*replace=*/!coordinator_.over(), now)) coordinator_.worker_ended(name, now);
+    for (const std::string& name : local_->poll(/*replace=*/!coordinator_.over(), now))
+      coordinator_.worker_ended(name, now);
   api_.flush();
   if (coordinator_.storage_fault() != storage_fault_said_) {
     storage_fault_said_ = coordinator_.storage_fault();
-    display_.say(storage_fault_said_.empty() ? "the journal can be written again; the run goes on"
-                                             : storage_fault_said_ + "; nothing is granted or acknowledged until there is room");
+    display_.say(storage_fault_said_.empty()
+                     ? "the journal can be written again; the run goes on"
+                     : storage_fault_said_ + "; nothing is granted or acknowledged until there is room");
   }
   end_ = decide(now);
   if (!end_ && display_.due(now)) display_.show(progress_line(coordinator_, display_.width(), now), now);
@@ -88,7 +96,8 @@ std::optional<RunEnd> RunLoop::decide(std::int64_t now) {
     return coordinator_.scheduler().leased() == 0 || nobody_left ? std::optional(RunEnd::interrupted) : std::nullopt;
   }
   if (local_ && local_->exhausted())
-    throw InputError(fmt::format("every local worker ended and was started again too often; the last one said: {}", local_->last_words()));
+    throw InputError(fmt::format("every local worker ended and was started again too often; the last one said: {}",
+                                 local_->last_words()));
   if (!options_.stop_when_unaccepted || coordinator_.workers().empty() || !coordinator_.only_unaccepted_left(now)) {
     unaccepted_since_ns_ = -1;
     return std::nullopt;
@@ -103,7 +112,8 @@ void RunLoop::on_signal() {
     if (error) return;
     if (++interrupts_ == 1) {
       coordinator_.drain();
-      display_.say(fmt::format("stopping: {} units that run now may end; interrupt again to end at once", coordinator_.scheduler().leased()));
+      display_.say(fmt::format("stopping: {} units that run now may end; interrupt again to end at once",
+                               coordinator_.scheduler().leased()));
     }
     on_signal();
   });
@@ -114,7 +124,8 @@ void RunLoop::stop_workers() {
   coordinator_.drain();
   const auto wait = [&](std::chrono::milliseconds patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
-    while ((local_ ? local_->running() > 0 : server_.open_connections() > 0) && std::chrono::steady_clock::now() < until) {
+    while ((local_ ? local_->running() > 0 : server_.open_connections() > 0) &&
+           std::chrono::steady_clock::now() < until) {
       context_.restart();
       context_.run_for(20ms);
       if (local_) local_->poll(/*replace=*/false, now_ns());

@@ -13,16 +13,17 @@ enum class TableFormat { terminal, markdown, csv, json, svg };
 
 struct RunOptions {
   std::string study;
-  std::vector<std::string> data;      ///< folders, before the shipped configs
+  std::vector<std::string> data;  ///< folders, before the shipped configs
   std::string out = "runs";
-  std::optional<int> workers;         ///< local processes; default: the study's number, 0 for `serve`
+  std::optional<int> workers;  ///< local processes; default: the study's number, 0 for `serve`
   Begin begin = Begin::first;
-  std::uint16_t port = 0;             ///< 0: any free one
+  std::uint16_t port = 0;  ///< 0: any free one
   std::string bind = "127.0.0.1";
-  std::vector<std::string> units;     ///< only units whose id begins so
+  std::vector<std::string> units;  ///< only units whose id begins so
   TableFormat format = TableFormat::terminal;
-  bool serve = false;                 ///< workers dial in: old leases and the token outlive the coordinator
-  double unaccepted_patience_s = 15;  ///< `run` ends when for so long nothing but units that no worker accepts were left
+  bool serve = false;  ///< workers dial in: old leases and the token outlive the coordinator
+  double unaccepted_patience_s =
+      15;  ///< `run` ends when for so long nothing but units that no worker accepts were left
 };
 
 inline constexpr int kExitInterrupted = 130;

@@ -66,7 +66,8 @@ bool Scheduler::somebody_accepts(std::size_t kind, std::int64_t now_ns) const {
 
 bool Scheduler::better_elsewhere(Unit unit, Worker worker, std::int64_t now_ns) const {
   const UnitState& state = unit_[unit];
-  if (state.attempts.empty() || state.attempts.back().worker != worker || state.attempts.back().end == AttemptEnd::abandoned)
+  if (state.attempts.empty() || state.attempts.back().worker != worker ||
+      state.attempts.back().end == AttemptEnd::abandoned)
     return false;
   for (Worker other = 0; other < worker_.size(); ++other)
     if (other != worker && alive(other, now_ns) && worker_[other].accepts[state.kind]) return true;
@@ -137,7 +138,9 @@ ResultDecision Scheduler::result(Unit unit, std::int64_t epoch, bool error, std:
   attempt->results.push_back(digest);
   const bool abandoned = attempt->end == AttemptEnd::abandoned && !error && !unit_[unit].settled;
   if (attempt->end != AttemptEnd::live && !abandoned) return ResultDecision::shadow;
-  if (error) return end_attempt(unit, *attempt, AttemptEnd::error).given_up ? ResultDecision::quarantined : ResultDecision::retried;
+  if (error)
+    return end_attempt(unit, *attempt, AttemptEnd::error).given_up ? ResultDecision::quarantined
+                                                                   : ResultDecision::retried;
   if (Attempt& last = unit_[unit].attempts.back(); last.end != AttemptEnd::live) {
     stop_waiting(unit);
   } else {
@@ -152,7 +155,8 @@ ResultDecision Scheduler::result(Unit unit, std::int64_t epoch, bool error, std:
 bool Scheduler::exhausted(Unit unit) const {
   const std::vector<Attempt>& attempts = unit_[unit].attempts;
   const auto ended = [&](AttemptEnd end) {
-    return std::count_if(attempts.begin(), attempts.end(), [end](const Attempt& attempt) { return attempt.end == end; });
+    return std::count_if(attempts.begin(), attempts.end(),
+                         [end](const Attempt& attempt) { return attempt.end == end; });
   };
   return ended(AttemptEnd::error) >= limits_.errors || ended(AttemptEnd::died) >= limits_.deaths ||
          int(attempts.size()) >= limits_.starts;
@@ -186,11 +190,13 @@ void Scheduler::stop_waiting(Unit unit) {
 
 std::optional<std::int64_t> Scheduler::live_epoch(Unit unit) const {
   const std::vector<Attempt>& attempts = unit_[unit].attempts;
-  return !attempts.empty() && attempts.back().end == AttemptEnd::live ? std::optional(attempts.back().epoch) : std::nullopt;
+  return !attempts.empty() && attempts.back().end == AttemptEnd::live ? std::optional(attempts.back().epoch)
+                                                                      : std::nullopt;
 }
 
 void Scheduler::forget_lease(Unit unit) {
-  const auto found = std::find_if(live_.begin(), live_.end(), [&](const LiveLease& lease) { return lease.unit == unit; });
+  const auto found =
+      std::find_if(live_.begin(), live_.end(), [&](const LiveLease& lease) { return lease.unit == unit; });
   QB_EXPECTS(found != live_.end());
   *found = live_.back();
   live_.pop_back();
@@ -215,7 +221,8 @@ std::vector<Scheduler::Ended> Scheduler::expire(std::int64_t now_ns) {
 std::vector<Scheduler::Ended> Scheduler::lost(Worker worker, std::int64_t now_ns) {
   advance(now_ns);
   if (worker < worker_.size()) worker_[worker].joined = false;
-  return end_leases(AttemptEnd::died, [&](const LiveLease& lease) { return unit_[lease.unit].attempts.back().worker == worker; });
+  return end_leases(AttemptEnd::died,
+                    [&](const LiveLease& lease) { return unit_[lease.unit].attempts.back().worker == worker; });
 }
 
 std::vector<Scheduler::Ended> Scheduler::take_back(Worker worker, std::int64_t now_ns) {

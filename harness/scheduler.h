@@ -35,9 +35,9 @@ struct SchedulerLimits {
   int results_per_lease = 4;                ///< different results kept under one epoch
 };
 
-/// Invariants: a unit is waiting, leased under exactly one live epoch, or settled; a settled unit never changes; no unit
-/// starts more than `starts` times; an epoch is granted once and never again. Time never runs backwards in here: an
-/// earlier `now_ns` than one seen before counts as that one.
+/// Invariants: a unit is waiting, leased under exactly one live epoch, or settled; a settled unit never changes; no
+/// unit starts more than `starts` times; an epoch is granted once and never again. Time never runs backwards in here:
+/// an earlier `now_ns` than one seen before counts as that one.
 class Scheduler {
  public:
   using Unit = std::uint32_t;    ///< index into the plan
@@ -75,11 +75,11 @@ class Scheduler {
   std::vector<Grant> lease(Worker worker, int count, std::int64_t now_ns);
   bool renew(Worker worker, Unit unit, std::int64_t epoch, std::int64_t now_ns);  ///< false: no longer yours
   /// A result of a live lease settles the unit, or counts as an error that another start may mend. A good result of an
-  /// abandoned lease settles it too when nothing did since: the work was done, and a lease of the same unit that lives now
-  /// ends as abandoned. All other results of leases that ended are shadows.
+  /// abandoned lease settles it too when nothing did since: the work was done, and a lease of the same unit that lives
+  /// now ends as abandoned. All other results of leases that ended are shadows.
   ResultDecision result(Unit unit, std::int64_t epoch, bool error, std::uint64_t digest, std::int64_t now_ns);
   std::vector<Ended> expire(std::int64_t now_ns);
-  std::vector<Ended> lost(Worker worker, std::int64_t now_ns);      ///< the worker was seen to end
+  std::vector<Ended> lost(Worker worker, std::int64_t now_ns);       ///< the worker was seen to end
   std::vector<Ended> take_back(Worker worker, std::int64_t now_ns);  ///< all its leases end as abandoned
   std::optional<Ended> take_back(const Grant& grant, std::int64_t now_ns);
   void drain() { draining_ = true; }  ///< no more leases; renewals and results go on

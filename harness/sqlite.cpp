@@ -58,7 +58,8 @@ std::string_view SqliteStatement::text(int column) const {
 }
 
 void SqliteStatement::bind_one(int index, std::int64_t value) {
-  if (const int code = sqlite3_bind_int64(statement_, index, value); code != SQLITE_OK) fail(connection_->handle(), code);
+  if (const int code = sqlite3_bind_int64(statement_, index, value); code != SQLITE_OK)
+    fail(connection_->handle(), code);
 }
 
 void SqliteStatement::bind_one(int index, std::string_view value) {

@@ -48,7 +48,8 @@ void refuse_duplicates(const Fields& fields, std::string_view key, const std::ve
 
 bool plain_name(std::string_view name) {
   const auto accepted = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   };
   return !name.empty() && name.size() <= 64 && name.front() != '.' && std::all_of(name.begin(), name.end(), accepted);
 }
@@ -56,7 +57,8 @@ bool plain_name(std::string_view name) {
 std::string plain_name_of(Fields& fields, std::string_view key) {
   std::string name = fields.text(key);
   if (!plain_name(name))
-    fields.fail(key, fmt::format("is '{}'; accepted are 1 to 64 letters, digits, '-', '_' and '.', not '.' first", name));
+    fields.fail(key,
+                fmt::format("is '{}'; accepted are 1 to 64 letters, digits, '-', '_' and '.', not '.' first", name));
   return name;
 }
 
@@ -143,13 +145,15 @@ void read_measure(Fields& study, MeasureOptions& options) {
   if (const Json* object = study.find("measure")) {
     Fields fields(*object, study.where() + ": key 'measure'", Blame::user);
     options.min_samples = fields.integer_or("min_samples", 3, kMaxBlocks, options.min_samples);
-    options.max_samples = fields.integer_or("max_samples", 3, kMaxBlocks, std::max(options.min_samples, options.max_samples));
+    options.max_samples =
+        fields.integer_or("max_samples", 3, kMaxBlocks, std::max(options.min_samples, options.max_samples));
     options.relative_width = number_within(fields, "relative_width", 1e-6, 1.0, options.relative_width);
     options.time_limit_s = number_within(fields, "time_limit_s", 1e-3, 3600.0, options.time_limit_s);
     options.cold = fields.flag_or("cold", options.cold);
     fields.done();
     if (options.max_samples < options.min_samples)
-      fields.fail("max_samples", fmt::format("is {}, less than min_samples, which is {}", options.max_samples, options.min_samples));
+      fields.fail("max_samples",
+                  fmt::format("is {}, less than min_samples, which is {}", options.max_samples, options.min_samples));
   }
 }
 
@@ -183,10 +187,12 @@ std::vector<std::int64_t> excluded_counts(Fields& rule, std::string_view key, co
   const Json* value = rule.find(key);
   if (!value) return {};
   const std::vector<std::int64_t> counts =
-      value->is_array() ? rule.integers(key) : std::vector{rule.integer(key, 1, std::numeric_limits<std::int64_t>::max())};
+      value->is_array() ? rule.integers(key)
+                        : std::vector{rule.integer(key, 1, std::numeric_limits<std::int64_t>::max())};
   for (const std::int64_t count : counts)
     if (std::find(axis.begin(), axis.end(), count) == axis.end())
-      rule.fail(key, fmt::format("names {}, which is not on the study's axis; known are {}", count, fmt::join(axis, ", ")));
+      rule.fail(key,
+                fmt::format("names {}, which is not on the study's axis; known are {}", count, fmt::join(axis, ", ")));
   if (counts.empty()) rule.fail(key, "is an empty list");
   return counts;
 }
@@ -207,10 +213,11 @@ std::vector<Exclusion> read_exclusions(Fields& fields, const Study& study) {
     one.threads = excluded_counts(rule, "threads", study.threads);
     one.reason = rule.text_or("reason", fmt::format("excluded by the study: {}", canonical_text(entries[i])));
     rule.done();
-    if (one.models.empty() && one.quantizers.empty() && one.hardware.empty() && one.kernels.empty() && one.batch.empty() &&
-        one.threads.empty())
-      throw InputError(rule.where() + ": names nothing to exclude; give at least one of model, quantizer, hardware, kernel, "
-                                      "batch and threads");
+    if (one.models.empty() && one.quantizers.empty() && one.hardware.empty() && one.kernels.empty() &&
+        one.batch.empty() && one.threads.empty())
+      throw InputError(rule.where() +
+                       ": names nothing to exclude; give at least one of model, quantizer, hardware, kernel, "
+                       "batch and threads");
     rules.push_back(std::move(one));
   }
   return rules;
@@ -221,9 +228,10 @@ std::vector<Exclusion> read_exclusions(Fields& fields, const Study& study) {
 Study parse_study(std::string_view text, const std::string& path, const DataRoots& roots) {
   const Json json = parse_json(text, path, Blame::user, {.comments = true});
   Fields fields(json, path, Blame::user);
-  // All names of keys are asked for before any value is refused, so that a slip in a key is what the user hears of first.
-  for (const char* key : {"name", "models", "quantizers", "hardware", "kernels", "threads", "batch", "accuracy", "measure",
-                          "limits", "exclude", "seed", "workers"})
+  // All names of keys are asked for before any value is refused, so that a slip in a key is what the user hears of
+  // first.
+  for (const char* key : {"name", "models", "quantizers", "hardware", "kernels", "threads", "batch", "accuracy",
+                          "measure", "limits", "exclude", "seed", "workers"})
     fields.find(key);
   fields.done();
 
@@ -248,7 +256,8 @@ Study parse_study(std::string_view text, const std::string& path, const DataRoot
 Study read_study(const std::filesystem::path& path, const DataRoots& roots) {
   std::error_code error;
   if (!std::filesystem::exists(path, error))
-    throw InputError(fmt::format("study '{}' does not exist; name a JSON file such as configs/quickstart.json", path.string()));
+    throw InputError(
+        fmt::format("study '{}' does not exist; name a JSON file such as configs/quickstart.json", path.string()));
   try {
     return parse_study(read_file(path, kMaxStudyBytes), path.string(), roots);
   } catch (const DataError& failure) {

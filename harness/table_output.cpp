@@ -14,7 +14,8 @@ namespace qb {
 int output_columns(int otherwise) {
   constexpr int kNarrowest = 40, kWidest = 10'000;
   winsize size{};
-  if (::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > kNarrowest) return size.ws_col;
+  if (::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > kNarrowest)
+    return size.ws_col;
   const char* said = std::getenv("COLUMNS");
   const auto columns = said ? parse_int(said) : std::nullopt;
   return columns && *columns > kNarrowest && *columns <= kWidest ? int(*columns) : otherwise;

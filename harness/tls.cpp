@@ -49,7 +49,8 @@ Certificate self_signed(EVP_PKEY* key) {
   X509_gmtime_adj(X509_getm_notBefore(x), -300);  // clocks of workers may run a little behind
   X509_gmtime_adj(X509_getm_notAfter(x), kTenYears_s);
   X509_NAME* name = X509_get_subject_name(x);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>("quantbench coordinator"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>("quantbench coordinator"), -1, -1, 0);
   X509_set_issuer_name(x, name);
   QB_EXPECTS(X509_set_pubkey(x, key) == 1 && X509_sign(x, key, nullptr) > 0);
   return certificate;
@@ -57,15 +58,20 @@ Certificate self_signed(EVP_PKEY* key) {
 
 }  // namespace
 
-TlsFiles tls_files(const std::filesystem::path& folder) { return {folder / "tls" / "certificate.pem", folder / "tls" / "key.pem"}; }
+TlsFiles tls_files(const std::filesystem::path& folder) {
+  return {folder / "tls" / "certificate.pem", folder / "tls" / "key.pem"};
+}
 
 void make_self_signed(const TlsFiles& files) {
   std::error_code error;
   for (const auto& file : {files.certificate, files.key})
     if (std::filesystem::exists(file, error))
-      throw InputError(fmt::format("file '{}' exists already; move it away to have a new certificate made", file.string()));
+      throw InputError(
+          fmt::format("file '{}' exists already; move it away to have a new certificate made", file.string()));
   std::filesystem::create_directories(files.key.parent_path(), error);
-  if (error) throw InputError(fmt::format("folder '{}' cannot be created: {}", files.key.parent_path().string(), error.message()));
+  if (error)
+    throw InputError(
+        fmt::format("folder '{}' cannot be created: {}", files.key.parent_path().string(), error.message()));
   const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
   QB_EXPECTS(key != nullptr);
   const Certificate certificate = self_signed(key.get());
@@ -95,9 +101,12 @@ std::unique_ptr<boost::asio::ssl::context> server_tls(const TlsFiles& files) {
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_3_VERSION);
   boost::system::error_code error;
   context->use_certificate_chain_file(files.certificate.string(), error);
-  if (error) throw DataError(fmt::format("certificate '{}' cannot be used: {}", files.certificate.string(), error.message()));
+  if (error)
+    throw DataError(fmt::format("certificate '{}' cannot be used: {}", files.certificate.string(), error.message()));
   context->use_private_key_file(files.key.string(), ssl::context::pem, error);
-  if (error) throw DataError(fmt::format("key '{}' cannot be used with the certificate: {}", files.key.string(), error.message()));
+  if (error)
+    throw DataError(
+        fmt::format("key '{}' cannot be used with the certificate: {}", files.key.string(), error.message()));
   return context;
 }
 

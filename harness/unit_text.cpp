@@ -7,7 +7,8 @@
 namespace qb {
 
 UnitText::UnitText(WorkUnit unit) {
-  constexpr std::array<std::string_view, kGaps> kMarks = {"\"?id?\"", "\"?quantizer?\"", "\"?kernel?\"", "987654321", "876543210"};
+  constexpr std::array<std::string_view, kGaps> kMarks = {"\"?id?\"", "\"?quantizer?\"", "\"?kernel?\"", "987654321",
+                                                          "876543210"};
   const bool with_id = !unit.id.empty();
   unit.id = "?id?";
   unit.combination.quantizer = "?quantizer?";
@@ -49,8 +50,8 @@ std::string LeaseText::of(const std::vector<Lease>& leases) {
     const auto quoted = [](const std::string& name) { return canonical_text(Json(name)); };
     if (&lease != &leases.front()) text += ',';
     text.append("{\"epoch\":").append(std::to_string(lease.epoch)).append(",\"unit\":");
-    text += filler.usable() ? filler.filled({quoted(unit.id), quoted(c.quantizer), quoted(c.kernel), std::to_string(c.batch),
-                                             std::to_string(c.threads)})
+    text += filler.usable() ? filler.filled({quoted(unit.id), quoted(c.quantizer), quoted(c.kernel),
+                                             std::to_string(c.batch), std::to_string(c.threads)})
                             : canonical_text(to_json(unit));
     text += '}';
   }

@@ -12,8 +12,8 @@
 
 namespace qb {
 
-/// The canonical text of all units of one model and hardware entry, with gaps where id, quantizer, kernel, batch and threads
-/// stand.
+/// The canonical text of all units of one model and hardware entry, with gaps where id, quantizer, kernel, batch and
+/// threads stand.
 class UnitText {
  public:
   static constexpr std::size_t kGaps = 5;

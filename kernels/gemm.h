@@ -22,7 +22,8 @@ PreparedMatrix prepare(const KernelInfo& kernel, const PackedMatrix& weights);
 struct RowScaling {
   enum class Kind : std::uint8_t {
     none,          ///< float kernels
-    dynamic_rows,  ///< each row by its own absolute maximum, symmetric: scale = absmax / (2^(bits-1)-1), 1 for a zero row
+    dynamic_rows,  ///< each row by its own absolute maximum, symmetric: scale = absmax / (2^(bits-1)-1), 1 for a zero
+                   ///< row
     fixed,         ///< scale and zero as given, for every row
   };
   Kind kind = Kind::none;
@@ -33,8 +34,8 @@ struct RowScaling {
 
 /// y[i, j] = sum over t of a[i, t] * w[j, t], for i < m, j < n; a is read as rows of k floats, y overwritten.
 ///
-/// Errors   none: promises are checked with QB_EXPECTS. Values that are not finite give unspecified codes, never a crash.
-/// Threads  up to `threads`, split by columns or rows, never along k: the same bits at every thread count.
+/// Errors   none: promises are checked with QB_EXPECTS. Values that are not finite give unspecified codes, never a
+/// crash. Threads  up to `threads`, split by columns or rows, never along k: the same bits at every thread count.
 struct GemmCall {
   std::int64_t m = 0;
   const float* a = nullptr;
@@ -55,8 +56,8 @@ struct GemmScratch {
 
 void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch);
 
-/// The largest |optimized - reference| that rounding alone explains, as a multiple of sum over t of |a[t] * w[t]| (the real
-/// values): 0 where the family is exact in integers and rounds once, else derived from k, the groups and 2^-24.
+/// The largest |optimized - reference| that rounding alone explains, as a multiple of sum over t of |a[t] * w[t]| (the
+/// real values): 0 where the family is exact in integers and rounds once, else derived from k, the groups and 2^-24.
 double rounding_bound(const KernelInfo& kernel, const PackedMatrix& weights);
 
 }  // namespace qb

@@ -7,18 +7,19 @@
 
 namespace qb {
 
-/// One call of a kernel: rows [0, m) of a against columns [n_begin, n_end) of the result. Row counts and column ranges are
-/// chosen by gemm(); n_begin is a multiple of the kernel's column step.
+/// One call of a kernel: rows [0, m) of a against columns [n_begin, n_end) of the result. Row counts and column ranges
+/// are chosen by gemm(); n_begin is a multiple of the kernel's column step.
 struct GemmArgs {
-  std::int64_t m, n, k;             ///< y is [m, n]; k is the depth
-  std::int64_t n_begin, n_end;      ///< columns of y to fill
-  const void* a;                    ///< [m, k] float32 or int8 codes, row i at a + i * a_stride elements
-  std::int64_t a_stride;            ///< in elements; int8 rows are zero-padded (code of real zero) to a multiple of 64
-  const float* a_scale;             ///< [m] real value of one step; null for float32 a
-  const std::int32_t* a_zero;       ///< [m] code of real zero; null for float32 a
-  const std::int32_t* a_group_sum;  ///< [m, groups] sum of (code - zero) within each group of w, or null when not asked for
-  const void* w;                    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()
-  float* y;                         ///< [m, n], row i at y + i * y_stride; overwritten
+  std::int64_t m, n, k;         ///< y is [m, n]; k is the depth
+  std::int64_t n_begin, n_end;  ///< columns of y to fill
+  const void* a;                ///< [m, k] float32 or int8 codes, row i at a + i * a_stride elements
+  std::int64_t a_stride;        ///< in elements; int8 rows are zero-padded (code of real zero) to a multiple of 64
+  const float* a_scale;         ///< [m] real value of one step; null for float32 a
+  const std::int32_t* a_zero;   ///< [m] code of real zero; null for float32 a
+  const std::int32_t*
+      a_group_sum;  ///< [m, groups] sum of (code - zero) within each group of w, or null when not asked for
+  const void* w;    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()
+  float* y;         ///< [m, n], row i at y + i * y_stride; overwritten
   std::int64_t y_stride;
 };
 using GemmFn = void (*)(const GemmArgs&);

@@ -13,7 +13,8 @@ namespace qb {
 
 /// Weights [n, k] as codes and their parameters. Built by pack(); unpack_codes(pack(x)) == x.
 ///
-/// codes    each row starts at a byte boundary; within a row code j stands at bit j * bits, low bit first; row stride is
+/// codes    each row starts at a byte boundary; within a row code j stands at bit j * bits, low bit first; row stride
+/// is
 ///          row_bytes = ceil(k * bits / 8). For f32: the n * k values, little-endian.
 /// scales   [1] per tensor, [n] per channel, [n, groups_per_row] per group; empty for f32 and tables. Finite, > 0.
 /// zeros    same shape as scales when format.zeros, else empty; each in [0, 2^bits - 1].
@@ -42,8 +43,8 @@ struct UnpackedMatrix {
   std::vector<float> table;
 };
 
-PackedMatrix pack(const UnpackedMatrix& matrix);            ///< checks every invariant above with QB_EXPECTS
-PackedMatrix pack_f32(MatrixView<const float> weights);     ///< CodeKind::f32
+PackedMatrix pack(const UnpackedMatrix& matrix);                     ///< checks every invariant above with QB_EXPECTS
+PackedMatrix pack_f32(MatrixView<const float> weights);              ///< CodeKind::f32
 std::vector<std::uint8_t> unpack_codes(const PackedMatrix& matrix);  ///< [n, k]; not for f32
 
 /// One row of the above, [k] codes each.

@@ -79,8 +79,7 @@ double rate_of(PeakLoop loop, int threads, double seconds) {
   std::vector<double> operations(std::size_t(threads), 0.0);
   const auto limit = std::int64_t(seconds * 1e9);
   const double took = timed_on_threads(threads, [&](int t) {
-    for (const std::int64_t start = now_ns(); now_ns() - start < limit;)
-      operations[std::size_t(t)] += loop(kPeakSteps);
+    for (const std::int64_t start = now_ns(); now_ns() - start < limit;) operations[std::size_t(t)] += loop(kPeakSteps);
   });
   double all = 0;
   for (const double done : operations) all += done;

@@ -18,25 +18,25 @@ std::string_view name_of(Activations activations);
 /// One variant. `name` is the function, the file stem and the word stored in run files: one grep finds the source.
 struct KernelInfo {
   std::string_view name;
-  std::string_view family;                ///< e.g. "gemm_s8_q4": all variants of one definition
+  std::string_view family;  ///< e.g. "gemm_s8_q4": all variants of one definition
   Activations activations;
   bool (*accepts)(const QuantFormat&, std::int64_t k);  ///< layouts that prepare() can read
   Buffer (*prepare)(const PackedMatrix&);  ///< derives the layout that run() reads; counted as memory and load time
   GemmFn run;
-  Isa needs;                               ///< all of these, or the host may not call it
-  std::int64_t column_step;                ///< columns per panel; gemm() splits columns at multiples of it
-  std::int64_t min_rows, max_rows;         ///< row counts that this variant is meant for (1..INT64_MAX)
-  bool reference;                          ///< the definition other variants of the family are tested against
-  bool peer;                               ///< somebody else's library
-  bool by_name_only = false;               ///< never chosen as "best": a variant made to be wrong in tests
+  Isa needs;                        ///< all of these, or the host may not call it
+  std::int64_t column_step;         ///< columns per panel; gemm() splits columns at multiples of it
+  std::int64_t min_rows, max_rows;  ///< row counts that this variant is meant for (1..INT64_MAX)
+  bool reference;                   ///< the definition other variants of the family are tested against
+  bool peer;                        ///< somebody else's library
+  bool by_name_only = false;        ///< never chosen as "best": a variant made to be wrong in tests
 };
 
 /// All variants compiled in. Per family: the reference first, then rising preference.
 /// Rows of test_kernels() follow the table.
 std::span<const KernelInfo> kernels();
 
-/// Further rows: none, unless a program defines this function itself, in an object file of its own, which then takes the
-/// place of the library's. Only test programs do.
+/// Further rows: none, unless a program defines this function itself, in an object file of its own, which then takes
+/// the place of the library's. Only test programs do.
 std::span<const KernelInfo> test_kernels();
 
 const KernelInfo* find_kernel(std::string_view name);  ///< null when unknown
@@ -52,8 +52,8 @@ const KernelInfo& reference_of(const KernelInfo& kernel);
 /// Row limits guide "best" only; every variant is correct for any number of rows. `isa` is the cap in force.
 /// Returns null when no family computes these activations with this layout.
 /// Throws Unsupported when a kernel that is named needs instructions outside the cap.
-const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format, std::int64_t k,
-                                std::int64_t rows, Isa isa);
+const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format,
+                                std::int64_t k, std::int64_t rows, Isa isa);
 
 /// Throws InputError naming the nearest name when `choice` is none of the above.
 void check_kernel_choice(std::string_view choice);

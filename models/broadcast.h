@@ -1,4 +1,5 @@
-// Elementwise functions of two broadcast operands: the loop over outer positions, with the inner loop left to the caller.
+// Elementwise functions of two broadcast operands: the loop over outer positions, with the inner loop left to the
+// caller.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +17,7 @@ struct BroadcastWalk {
   std::int64_t inner_step[kOperands];  ///< 0 or 1 per operand
   std::vector<std::int64_t> extents;   ///< of the outer axes, outermost first
   std::vector<std::int64_t> steps[kOperands];
-  std::int64_t count = 1;              ///< outer positions
+  std::int64_t count = 1;  ///< outer positions
 };
 
 /// Operands that are not used repeat the last shape. `result` is the broadcast of all of them.
@@ -53,7 +54,8 @@ inline BroadcastWalk plan_walk(const Shape& result, const std::vector<Shape>& op
   for (std::size_t i = extents.size(); i-- > 1;) {
     walk.extents.push_back(extents[i]);
     walk.count *= extents[i];
-    for (int operand = 0; operand < BroadcastWalk::kOperands; ++operand) walk.steps[operand].push_back(steps[operand][i]);
+    for (int operand = 0; operand < BroadcastWalk::kOperands; ++operand)
+      walk.steps[operand].push_back(steps[operand][i]);
   }
   return walk;
 }

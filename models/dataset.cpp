@@ -24,9 +24,7 @@ namespace {
 /// Random streams that only this file draws from.
 constexpr std::uint64_t kHoldOutStream = 0x686f6c64, kCalibrationStream = 0x63616c69;
 
-std::string text_of(const FileRef& file, const FileSource& source) {
-  return read_file(source(file));
-}
+std::string text_of(const FileRef& file, const FileSource& source) { return read_file(source(file)); }
 
 /// Files [begin, end) of the manifest as one set of samples.
 RawSamples read_files(const DatasetManifest& data, std::size_t begin, std::size_t end, const FileSource& source) {
@@ -59,36 +57,16 @@ template <class F>
 void with_elements(const Tensor& tensor, F&& use) {
   switch (tensor.dtype) {
     case DType::u8:
-    case DType::boolean:
-      use(tensor.bytes.as<std::uint8_t>());
-      break;
-    case DType::i8:
-      use(tensor.bytes.as<std::int8_t>());
-      break;
-    case DType::i16:
-      use(tensor.bytes.as<std::int16_t>());
-      break;
-    case DType::u16:
-      use(tensor.bytes.as<std::uint16_t>());
-      break;
-    case DType::i32:
-      use(tensor.bytes.as<std::int32_t>());
-      break;
-    case DType::u32:
-      use(tensor.bytes.as<std::uint32_t>());
-      break;
-    case DType::i64:
-      use(tensor.bytes.as<std::int64_t>());
-      break;
-    case DType::u64:
-      use(tensor.bytes.as<std::uint64_t>());
-      break;
-    case DType::f64:
-      use(tensor.bytes.as<double>());
-      break;
-    default:
-      use(tensor.bytes.as<float>());
-      break;
+    case DType::boolean: use(tensor.bytes.as<std::uint8_t>()); break;
+    case DType::i8: use(tensor.bytes.as<std::int8_t>()); break;
+    case DType::i16: use(tensor.bytes.as<std::int16_t>()); break;
+    case DType::u16: use(tensor.bytes.as<std::uint16_t>()); break;
+    case DType::i32: use(tensor.bytes.as<std::int32_t>()); break;
+    case DType::u32: use(tensor.bytes.as<std::uint32_t>()); break;
+    case DType::i64: use(tensor.bytes.as<std::int64_t>()); break;
+    case DType::u64: use(tensor.bytes.as<std::uint64_t>()); break;
+    case DType::f64: use(tensor.bytes.as<double>()); break;
+    default: use(tensor.bytes.as<float>()); break;
   }
 }
 

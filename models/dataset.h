@@ -15,8 +15,8 @@ struct Dataset {
   Tensor inputs;                      ///< float32, scaled as the model expects
   std::vector<std::int32_t> targets;  ///< [count], in [0, classes)
   std::int32_t classes = 0;
-  std::string digest;                 ///< over everything that defines the samples
-  double entropy_rate_nats = 0;       ///< generated token streams only: the least possible mean loss; else 0
+  std::string digest;            ///< over everything that defines the samples
+  double entropy_rate_nats = 0;  ///< generated token streams only: the least possible mean loss; else 0
 
   std::int64_t count() const { return std::ssize(targets); }
 };

@@ -16,8 +16,8 @@ struct BoundStep {
   const Node* node = nullptr;
   std::vector<const Tensor*> inputs;
   std::vector<Tensor*> outputs;
-  std::vector<const Tensor*> results;         ///< the outputs again, for observers
-  std::vector<const PlannedValue*> types;     ///< of the outputs; null where nobody wants one
+  std::vector<const Tensor*> results;                             ///< the outputs again, for observers
+  std::vector<const PlannedValue*> types;                         ///< of the outputs; null where nobody wants one
   std::vector<std::pair<std::size_t, std::size_t>> graph_inputs;  ///< own input <- graph input
 };
 
@@ -50,7 +50,9 @@ void Executor::State::bind(bool overwrite) {
     for (std::size_t i = 0; i < step.inputs.size(); ++i) {
       const PlannedValue* value = step.inputs[i] < 0 ? nullptr : &plan.values[std::size_t(step.inputs[i])];
       if (value && value->input >= 0) bound.graph_inputs.emplace_back(i, std::size_t(value->input));
-      bound.inputs.push_back(!value ? nullptr : value->slot >= 0 ? &plan.slots[std::size_t(value->slot)] : value->constant);
+      bound.inputs.push_back(!value             ? nullptr
+                             : value->slot >= 0 ? &plan.slots[std::size_t(value->slot)]
+                                                : value->constant);
     }
     for (const std::int64_t output : step.outputs) {
       const PlannedValue* value = output < 0 ? nullptr : &plan.values[std::size_t(output)];
@@ -99,16 +101,17 @@ void Executor::State::run_step(std::size_t index, std::span<const Tensor> inputs
 void Executor::State::collect_outputs(std::span<const Tensor> inputs) {
   for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
     const PlannedValue& value = plan.values[std::size_t(plan.outputs[i])];
-    const Tensor& from = value.constant                       ? *value.constant
-                         : value.input >= 0                   ? inputs[std::size_t(value.input)]
-                                                              : plan.slots[std::size_t(value.slot)];
+    const Tensor& from = value.constant     ? *value.constant
+                         : value.input >= 0 ? inputs[std::size_t(value.input)]
+                                            : plan.slots[std::size_t(value.slot)];
     Tensor& to = plan.slots[i];
     if (&from != &to && from.bytes.size() > 0) std::memcpy(to.bytes.data(), from.bytes.data(), from.bytes.size());
   }
   if (plan.slots[0].dtype != DType::f32) first_output = to_f32(plan.slots[0]);
 }
 
-Executor::Executor(const Model& model, const ExecutorOptions& options) : state_(std::make_unique<State>(model, options)) {
+Executor::Executor(const Model& model, const ExecutorOptions& options)
+    : state_(std::make_unique<State>(model, options)) {
   QB_EXPECTS(options.threads >= 1 && options.batch >= 1 && includes(host_isa(), options.isa));
   check_kernel_choice(options.kernel);
   check_graph(model);
@@ -169,7 +172,8 @@ std::vector<std::span<const std::byte>> Executor::weight_memory() const {
     for (std::size_t j = 0; j < step.inputs.size(); ++j) {
       const bool prepared = step.layer >= 0 && j == 1;
       if (step.inputs[j] < 0 || prepared) continue;
-      if (const Tensor* constant = state_->plan.values[std::size_t(step.inputs[j])].constant) constants.push_back(constant);
+      if (const Tensor* constant = state_->plan.values[std::size_t(step.inputs[j])].constant)
+        constants.push_back(constant);
     }
   }
   std::sort(constants.begin(), constants.end());

@@ -15,10 +15,10 @@
 namespace qb {
 
 struct ExecutorOptions {
-  Isa isa = host_isa();          ///< cap in force; never more than host_isa()
-  std::string kernel = "best";   ///< "best", "reference" or a kernel's name (registry.h)
+  Isa isa = host_isa();         ///< cap in force; never more than host_isa()
+  std::string kernel = "best";  ///< "best", "reference" or a kernel's name (registry.h)
   int threads = 1;
-  std::int64_t batch = 1;        ///< rows of every input of run(); outputs do not depend on it
+  std::int64_t batch = 1;  ///< rows of every input of run(); outputs do not depend on it
 };
 
 /// A weighted node as it will be executed.
@@ -26,7 +26,7 @@ struct ExecutorLayer {
   MatrixWeight where;
   std::string node_name, op;
   const KernelInfo* kernel = nullptr;
-  const PackedMatrix* packed = nullptr;    ///< canonical weights (float weights too, as f32)
+  const PackedMatrix* packed = nullptr;      ///< canonical weights (float weights too, as f32)
   const PreparedMatrix* prepared = nullptr;  ///< of the first group of a grouped convolution
 };
 
@@ -40,7 +40,7 @@ struct NodeEvent {
 };
 /// Called after every product of a weighted node, with the very operands that the kernel read and the result it wrote.
 struct GemmEvent {
-  std::size_t layer = 0;             ///< index into layers()
+  std::size_t layer = 0;                      ///< index into layers()
   std::int64_t row_begin = 0, row_count = 0;  ///< rows of the layer's [n, k] used (a group of a grouped convolution)
   const PreparedMatrix* weights = nullptr;
   const GemmCall* call = nullptr;
@@ -71,8 +71,8 @@ class Executor {
   void observe(ExecutorObserver observer);  ///< replaces the last one; an empty observer costs nothing
 
   std::span<const ExecutorLayer> layers() const;
-  std::int64_t prepared_bytes() const;  ///< of all layouts derived from packed weights
-  std::int64_t scratch_bytes() const;   ///< activations and workspaces, after the first run
+  std::int64_t prepared_bytes() const;                            ///< of all layouts derived from packed weights
+  std::int64_t scratch_bytes() const;                             ///< activations and workspaces, after the first run
   std::vector<std::span<const std::byte>> weight_memory() const;  ///< what a cold run must not find in a cache
 
  private:

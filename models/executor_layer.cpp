@@ -19,10 +19,10 @@ constexpr std::int64_t kTileFloats = (std::int64_t(384) << 10) / 4;
 constexpr std::int64_t kRowStep = 24;  ///< tiles are multiples of it where there are so many rows
 
 PackedMatrix rows_of(const PackedMatrix& all, std::int64_t begin, std::int64_t count) {
-  if (all.format.kind == CodeKind::f32)
-    return pack_f32({all.codes.as<float>() + begin * all.k, count, all.k, all.k});
+  if (all.format.kind == CodeKind::f32) return pack_f32({all.codes.as<float>() + begin * all.k, count, all.k, all.k});
   const std::vector<std::uint8_t> codes = unpack_codes(all);
-  UnpackedMatrix part{all.format, count, all.k, {codes.begin() + begin * all.k, codes.begin() + (begin + count) * all.k}, {}, {}, {}};
+  UnpackedMatrix part{
+      all.format, count, all.k, {codes.begin() + begin * all.k, codes.begin() + (begin + count) * all.k}, {}, {}, {}};
   const auto share = [&](const auto& values, auto& target) {
     const bool one_for_all = all.format.sharing == Sharing::tensor;
     const auto per_row = std::ssize(values) / (one_for_all ? 1 : all.n);
@@ -57,8 +57,9 @@ void plan_conv_layer(ProductLayer& layer, const OpSite& site, int threads) {
   if (site.shape(1).size() > 2) kernel.assign(site.shape(1).begin() + 2, site.shape(1).end());
   layer.conv = plan_conv_shape(site, where.n, kernel);
   if (layer.conv.k() != where.k)
-    site.fail(fmt::format("weights of {} elements per output channel do not fit {} input channels in {} groups with a kernel of {}",
-                          where.k, layer.conv.in_channels, layer.conv.groups, layer.conv.window.area()));
+    site.fail(fmt::format(
+        "weights of {} elements per output channel do not fit {} input channels in {} groups with a kernel of {}",
+        where.k, layer.conv.in_channels, layer.conv.groups, layer.conv.window.area()));
   if (layer.has_bias && site.shape(2) != Shape{where.n})
     site.fail(fmt::format("the bias has the shape {} but must be [{}]", to_text(site.shape(2)), where.n));
   if (layer.activation && !layer.activation->is_static) layer.sample_scale.resize(std::size_t(layer.conv.batch), 1.0f);
@@ -80,7 +81,8 @@ void plan_dense_layer(ProductLayer& layer, const OpSite& site) {
   if (!layer.has_bias) return;
   if (!gemm) site.fail("takes two inputs");
   if (broadcast_shape(site, std::vector<OpInput>{{true, DType::f32, shape, nullptr}, site.inputs[2]}) != shape)
-    site.fail(fmt::format("input 2 of shape {} does not fit a result of shape {}", to_text(site.shape(2)), to_text(shape)));
+    site.fail(
+        fmt::format("input 2 of shape {} does not fit a result of shape {}", to_text(site.shape(2)), to_text(shape)));
   if (layer.rows > 0) layer.bias_walk = plan_walk(shape, {site.shape(2), shape});
 }
 
@@ -92,7 +94,8 @@ std::int64_t ProductLayer::prepared_bytes() const {
   return bytes;
 }
 
-ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site, const ExecutorOptions& options) {
+ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site,
+                           const ExecutorOptions& options) {
   ProductLayer layer;
   const Weight& weight = model.weights.find(use.weight)->second;
   const auto* packed = std::get_if<PackedMatrix>(&weight);
@@ -116,8 +119,8 @@ ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const Op
   layer.info.kernel = choose_kernel(options.kernel, activations, packed->format, use.k,
                                     layer.is_conv() ? layer.tile_rows : layer.rows, options.isa);
   if (!layer.info.kernel)
-    throw Unsupported(fmt::format("node '{}' ({}): no kernel computes {} activations with weights packed as {}", site.node->name,
-                                  site.node->op, name_of(activations), to_text(packed->format)));
+    throw Unsupported(fmt::format("node '{}' ({}): no kernel computes {} activations with weights packed as {}",
+                                  site.node->name, site.node->op, name_of(activations), to_text(packed->format)));
   const std::int64_t groups = layer.is_conv() ? layer.conv.groups : 1, rows = use.n / groups;
   for (std::int64_t g = 0; g < groups; ++g)
     layer.groups.push_back(prepare(*layer.info.kernel, groups == 1 ? *packed : rows_of(*packed, g * rows, rows)));
@@ -183,11 +186,13 @@ struct Tile {
 
 /// Results of a tile to the planes of the output. Depthwise results lie channel after channel, others row after row.
 void store_tile(const ProductLayer& layer, const Tile& tile, const float* results, const float* bias, float* y) {
-  const std::int64_t positions = layer.conv.window.positions(), channels = layer.conv.out_channels, rows = tile.end - tile.begin;
+  const std::int64_t positions = layer.conv.window.positions(), channels = layer.conv.out_channels,
+                     rows = tile.end - tile.begin;
   const bool channel_major = layer.conv.groups == channels;
   tile.for_each_sample(positions, [&](std::int64_t sample, std::int64_t first, std::int64_t last, std::int64_t row) {
     float* planes = y + sample * channels * positions + first;
-    if (!channel_major) return transpose_add(results + row * channels, channels, last - first, channels, bias, planes, positions);
+    if (!channel_major)
+      return transpose_add(results + row * channels, channels, last - first, channels, bias, planes, positions);
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* from = results + c * rows + row;
       const float shift = bias ? bias[c] : 0.0f;
@@ -207,19 +212,26 @@ struct ConvRun {
 
 void run_tile(const ConvRun& run, const Tile& tile, TileWorkspace& workspace) {
   const ConvShape& conv = run.layer.conv;
-  const std::int64_t rows = tile.end - tile.begin, stride = patch_stride(conv.k()), plane = conv.window.in[0] * conv.window.in[1];
+  const std::int64_t rows = tile.end - tile.begin, stride = patch_stride(conv.k()),
+                     plane = conv.window.in[0] * conv.window.in[1];
   const std::int64_t channels = conv.in_channels / conv.groups, outputs = conv.out_channels / conv.groups;
   const bool channel_major = outputs == 1;
   auto* patches = workspace.patches.as<float>();
   auto* results = workspace.results.as<float>();
   for (std::int64_t g = 0; g < conv.groups; ++g) {
-    tile.for_each_sample(conv.window.positions(), [&](std::int64_t sample, std::int64_t first, std::int64_t last, std::int64_t row) {
-      copy_patches(conv.window, channels, run.x + (sample * conv.in_channels + g * channels) * plane, first, last,
-                   patches + row * stride, stride);
-    });
+    tile.for_each_sample(
+        conv.window.positions(), [&](std::int64_t sample, std::int64_t first, std::int64_t last, std::int64_t row) {
+          copy_patches(conv.window, channels, run.x + (sample * conv.in_channels + g * channels) * plane, first, last,
+                       patches + row * stride, stride);
+        });
     const PreparedMatrix& weights = run.layer.groups[std::size_t(g)];
-    const GemmCall call{rows, patches, stride, scaling_of(run.layer, tile.begin / conv.window.positions()),
-                        channel_major ? results + g * rows : results + g * outputs, channel_major ? 1 : conv.out_channels, 1};
+    const GemmCall call{rows,
+                        patches,
+                        stride,
+                        scaling_of(run.layer, tile.begin / conv.window.positions()),
+                        channel_major ? results + g * rows : results + g * outputs,
+                        channel_major ? 1 : conv.out_channels,
+                        1};
     gemm(weights, call, workspace.scratch);
     if (run.product) run.product({run.index, g * outputs, outputs, &weights, &call});
   }
@@ -229,7 +241,8 @@ void run_tile(const ConvRun& run, const Tile& tile, TileWorkspace& workspace) {
 void run_conv(const ConvRun& run, int threads, std::vector<TileWorkspace>& workspaces) {
   const std::int64_t piece = rows_in_one_piece(run.layer), tile_rows = run.layer.tile_rows;
   const std::int64_t per_piece = (piece + tile_rows - 1) / tile_rows;
-  const std::int64_t pieces = run.layer.conv.batch * run.layer.conv.window.positions() / std::max<std::int64_t>(piece, 1);
+  const std::int64_t pieces =
+      run.layer.conv.batch * run.layer.conv.window.positions() / std::max<std::int64_t>(piece, 1);
   const std::int64_t tiles = pieces * per_piece;
   const std::int64_t workers = run.product ? 1 : std::min<std::int64_t>(threads, tiles);
   const auto part = [&](std::int64_t begin, std::int64_t end) {
@@ -247,7 +260,8 @@ void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch
                const std::function<void(const GemmEvent&)>& product, std::size_t index) {
   const MatrixWeight& where = layer.info.where;
   float* y = run.outputs[0]->as<float>().data();
-  const GemmCall call{layer.rows, run.inputs[0]->as<float>().data(), where.k, scaling_of(layer, 0), y, where.n, run.threads};
+  const GemmCall call{layer.rows, run.inputs[0]->as<float>().data(), where.k, scaling_of(layer, 0), y, where.n,
+                      run.threads};
   gemm(layer.groups[0], call, scratch);
   if (product) product({index, 0, where.n, &layer.groups[0], &call});
   if (!layer.has_bias || layer.rows == 0) return;
@@ -270,7 +284,8 @@ void run_layer(ProductLayer& layer, const OpRun& run, std::vector<TileWorkspace>
   if (!layer.is_conv()) return run_dense(layer, run, workspaces[0].scratch, product, index);
   const float* x = run.inputs[0]->as<float>().data();
   if (!layer.sample_scale.empty()) scale_samples(layer, x, run.threads);
-  run_conv({layer, x, layer.has_bias ? run.inputs[2]->as<float>().data() : nullptr, run.outputs[0]->as<float>().data(), product, index},
+  run_conv({layer, x, layer.has_bias ? run.inputs[2]->as<float>().data() : nullptr, run.outputs[0]->as<float>().data(),
+            product, index},
            run.threads, workspaces);
 }
 

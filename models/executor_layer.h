@@ -22,18 +22,18 @@ struct TileWorkspace {
 /// A Conv, Gemm or MatMul with constant weights. Built by prepare_layer().
 struct ProductLayer {
   ExecutorLayer info;
-  std::unique_ptr<PackedMatrix> own;    ///< float weights, packed here; null when the model's weight is packed
-  std::vector<PreparedMatrix> groups;   ///< one per convolution group
+  std::unique_ptr<PackedMatrix> own;   ///< float weights, packed here; null when the model's weight is packed
+  std::vector<PreparedMatrix> groups;  ///< one per convolution group
   std::optional<ActivationQuant> activation;
   OpOutput output;
   bool has_bias = false;
 
-  ConvShape conv;                       ///< Conv only
-  std::int64_t tile_rows = 0;           ///< Conv only: patches per product
-  std::vector<float> sample_scale;      ///< Conv with dynamic activations only: one step per sample
+  ConvShape conv;                   ///< Conv only
+  std::int64_t tile_rows = 0;       ///< Conv only: patches per product
+  std::vector<float> sample_scale;  ///< Conv with dynamic activations only: one step per sample
 
-  std::int64_t rows = 0;                ///< Gemm and MatMul only: rows of a
-  BroadcastWalk bias_walk;              ///< Gemm only: over [rows, n] and the shape of c
+  std::int64_t rows = 0;    ///< Gemm and MatMul only: rows of a
+  BroadcastWalk bias_walk;  ///< Gemm only: over [rows, n] and the shape of c
   float beta = 1.0f;
 
   bool is_conv() const { return tile_rows > 0; }
@@ -42,7 +42,8 @@ struct ProductLayer {
 
 /// Chooses the kernel, checks shapes and prepares the weights of a node. Inputs of the site are x, weights, bias; the
 /// weights are given but have no shape when packed. Throws Unsupported and DataError as Executor does.
-ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site, const ExecutorOptions& options);
+ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site,
+                           const ExecutorOptions& options);
 
 /// Makes the workspaces large enough for a layer on `threads` threads.
 void reserve_workspaces(const ProductLayer& layer, int threads, std::vector<TileWorkspace>& workspaces);

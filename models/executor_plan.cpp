@@ -26,7 +26,8 @@ class Planner {
       const std::int64_t value = names_.find(model_.graph.outputs[i])->second;
       PlannedValue& planned = plan_.values[std::size_t(value)];
       if (planned.packed)
-        throw DataError(fmt::format("model '{}': the packed weight '{}' cannot be an output", model_.name, model_.graph.outputs[i]));
+        throw DataError(fmt::format("model '{}': the packed weight '{}' cannot be an output", model_.name,
+                                    model_.graph.outputs[i]));
       plan_.outputs.push_back(value);
       planned.last_use = kForever;
       if (planned.output < 0) planned.output = std::int64_t(i);
@@ -73,8 +74,8 @@ class Planner {
     const auto use = uses_.find(index);
     if (use != uses_.end()) return add_layer(node, use->second, std::move(inputs), std::move(step));
     if (node.activation)
-      throw DataError(fmt::format("node '{}' ({}): activations can be quantized only where the weight is a packed matrix",
-                                  node.name, node.op));
+      throw DataError(fmt::format(
+          "node '{}' ({}): activations can be quantized only where the weight is a packed matrix", node.name, node.op));
     step.op = plan_operator(node, model_.graph.opset, std::move(inputs));
     if (all_constant || node.op == "Shape" || node.op == "Size") return fold(node, step);
     const std::vector<OpOutput> types = step.op.outputs;
@@ -97,8 +98,10 @@ class Planner {
       if (input >= 0) plan_.values[std::size_t(input)].last_use = now;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       const OpOutput& type = types[i];
-      step.outputs.push_back(node.outputs[i].empty() ? -1
-                                                     : add_value(node.outputs[i], {.dtype = type.dtype, .shape = type.shape, .last_use = now}));
+      step.outputs.push_back(
+          node.outputs[i].empty()
+              ? -1
+              : add_value(node.outputs[i], {.dtype = type.dtype, .shape = type.shape, .last_use = now}));
     }
     plan_.steps.push_back(std::move(step));
   }
@@ -106,7 +109,8 @@ class Planner {
   /// Runs a node whose result is known now; it is no step of the plan.
   void fold(const Node& node, const PlannedStep& step) {
     std::vector<const Tensor*> inputs;
-    for (const std::int64_t input : step.inputs) inputs.push_back(input < 0 ? nullptr : plan_.values[std::size_t(input)].constant);
+    for (const std::int64_t input : step.inputs)
+      inputs.push_back(input < 0 ? nullptr : plan_.values[std::size_t(input)].constant);
     std::vector<Tensor*> outputs;
     for (const OpOutput& type : step.op.outputs) {
       plan_.folded.push_back(std::make_unique<Tensor>(type.dtype, type.shape));
@@ -161,7 +165,8 @@ class Memory {
 /// The input whose memory output 0 of a step may take over, or -1.
 std::int64_t heir_of(const ExecutionPlan& plan, std::size_t index, bool overwrite) {
   const PlannedStep& step = plan.steps[index];
-  if (!overwrite || step.layer >= 0 || step.outputs[0] < 0 || plan.values[std::size_t(step.outputs[0])].output >= 0) return -1;
+  if (!overwrite || step.layer >= 0 || step.outputs[0] < 0 || plan.values[std::size_t(step.outputs[0])].output >= 0)
+    return -1;
   for (std::size_t i = 0; i < std::min<std::size_t>(step.inputs.size(), 32); ++i) {
     const bool allowed = (step.op.overwrites >> i & 1) != 0 || (i == 0 && step.op.reshapes);
     if (!allowed || step.inputs[i] < 0) continue;
@@ -175,7 +180,9 @@ std::int64_t heir_of(const ExecutionPlan& plan, std::size_t index, bool overwrit
 
 }  // namespace
 
-ExecutionPlan plan_graph(const Model& model, const ExecutorOptions& options) { return Planner(model, options).finish(); }
+ExecutionPlan plan_graph(const Model& model, const ExecutorOptions& options) {
+  return Planner(model, options).finish();
+}
 
 void assign_memory(ExecutionPlan& plan, bool overwrite) {
   for (PlannedValue& value : plan.values) value.slot = -1;
@@ -186,9 +193,9 @@ void assign_memory(ExecutionPlan& plan, bool overwrite) {
     for (std::size_t j = 0; j < step.outputs.size(); ++j) {
       if (step.outputs[j] < 0) continue;
       PlannedValue& value = plan.values[std::size_t(step.outputs[j])];
-      value.slot = value.output >= 0       ? value.output
+      value.slot = value.output >= 0     ? value.output
                    : j == 0 && heir >= 0 ? plan.values[std::size_t(heir)].slot
-                                           : memory.take(value);
+                                         : memory.take(value);
     }
     std::vector<std::int64_t> ending = step.inputs;
     ending.insert(ending.end(), step.outputs.begin(), step.outputs.end());

@@ -24,8 +24,8 @@ struct PlannedValue {
 /// One node to be executed. Missing inputs and outputs are -1.
 struct PlannedStep {
   std::size_t node = 0;
-  PlannedOp op;              ///< unused for layers
-  std::int64_t layer = -1;   ///< index into ExecutionPlan::layers
+  PlannedOp op;                               ///< unused for layers
+  std::int64_t layer = -1;                    ///< index into ExecutionPlan::layers
   std::vector<std::int64_t> inputs, outputs;  ///< values
 };
 

@@ -26,7 +26,8 @@ inline float exp_f32(float x) {
   // 2^k in two factors, because k = 128 has no float of its own.
   const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kMagic);
   const std::int32_t half = exponent >> 1;
-  const float first = std::bit_cast<float>((half + 127) << 23), second = std::bit_cast<float>((exponent - half + 127) << 23);
+  const float first = std::bit_cast<float>((half + 127) << 23),
+              second = std::bit_cast<float>((exponent - half + 127) << 23);
   const float result = sum * first * second;
   return x < kLow ? 0.0f : x > kHigh ? std::numeric_limits<float>::infinity() : result;
 }

@@ -62,11 +62,13 @@ void check_values(const Model& model) {
       throw DataError(fmt::format("model '{}': two nodes are named '{}'", model.name, node.name));
     for (const std::string& input : node.inputs) {
       if (!input.empty() && !defined.contains(input))
-        throw DataError(fmt::format("node '{}' ({}): its input '{}' is not defined before it", node.name, node.op, input));
+        throw DataError(
+            fmt::format("node '{}' ({}): its input '{}' is not defined before it", node.name, node.op, input));
     }
     for (const std::string& output : node.outputs) {
       if (!output.empty() && !defined.insert(output).second)
-        throw DataError(fmt::format("node '{}' ({}): its output '{}' has already been defined", node.name, node.op, output));
+        throw DataError(
+            fmt::format("node '{}' ({}): its output '{}' has already been defined", node.name, node.op, output));
     }
   }
   if (graph.outputs.empty()) throw DataError(fmt::format("model '{}': the graph has no output", model.name));
@@ -89,8 +91,10 @@ void check_packed_weights(const Model& model) {
   for (const auto& [name, weight] : model.weights) {
     if (!std::holds_alternative<PackedMatrix>(weight)) continue;
     if (matrix_reads[name] == 0 || matrix_reads[name] != reads[name])
-      throw DataError(fmt::format("model '{}': the packed weight '{}' must be the matrix of a Conv, Gemm or MatMul and "
-                                  "nothing else", model.name, name));
+      throw DataError(
+          fmt::format("model '{}': the packed weight '{}' must be the matrix of a Conv, Gemm or MatMul and "
+                      "nothing else",
+                      model.name, name));
   }
   for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
     const Node& node = model.graph.nodes[i];
@@ -100,13 +104,15 @@ void check_packed_weights(const Model& model) {
       throw DataError(fmt::format("node '{}' ({}): activations can be quantized only where the weight is packed",
                                   node.name, node.op));
     if (quant.bits < 2 || quant.bits > 8)
-      throw DataError(fmt::format("node '{}' ({}): {}-bit activations are not known; 2 to 8 are", node.name, node.op,
-                                  quant.bits));
+      throw DataError(
+          fmt::format("node '{}' ({}): {}-bit activations are not known; 2 to 8 are", node.name, node.op, quant.bits));
     const std::int32_t half = std::int32_t(1) << (quant.bits - 1);
     if (quant.is_static && !(quant.scale > 0 && quant.scale <= std::numeric_limits<float>::max() &&
                              quant.zero >= -half && quant.zero < half))
-      throw DataError(fmt::format("node '{}' ({}): activation scale {} must be positive and finite, and zero point {} in "
-                                  "[{}, {}]", node.name, node.op, quant.scale, quant.zero, -half, half - 1));
+      throw DataError(
+          fmt::format("node '{}' ({}): activation scale {} must be positive and finite, and zero point {} in "
+                      "[{}, {}]",
+                      node.name, node.op, quant.scale, quant.zero, -half, half - 1));
   }
 }
 

@@ -18,8 +18,8 @@ using Attribute = std::variant<std::int64_t, float, std::string, std::vector<std
 struct ActivationQuant {
   bool is_static = false;  ///< else by the absolute maximum of each row (Gemm, MatMul) or each sample (Conv)
   int bits = 8;
-  float scale = 1.0f;      ///< static only
-  std::int32_t zero = 0;   ///< static only, in [-2^(bits-1), 2^(bits-1)-1]
+  float scale = 1.0f;     ///< static only
+  std::int32_t zero = 0;  ///< static only, in [-2^(bits-1), 2^(bits-1)-1]
   bool operator==(const ActivationQuant&) const = default;
 };
 

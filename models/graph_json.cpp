@@ -1,6 +1,7 @@
 // The JSON text of a graph. An attribute is an object of one member whose key is its type:
-// {"integer": 1}, {"number": 0.5}, {"text": ".."}, {"integers": [..]}, {"numbers": [..]}, {"tensor": {dtype, shape, bytes}}.
-// Numbers that JSON cannot hold are the words "inf", "-inf" and "nan"; a tensor's bytes are hexadecimal, little-endian.
+// {"integer": 1}, {"number": 0.5}, {"text": ".."}, {"integers": [..]}, {"numbers": [..]}, {"tensor": {dtype, shape,
+// bytes}}. Numbers that JSON cannot hold are the words "inf", "-inf" and "nan"; a tensor's bytes are hexadecimal,
+// little-endian.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -81,7 +82,8 @@ struct AttributeWriter {
 };
 
 Attribute attribute_from_json(const Json& value, const std::string& where) {
-  constexpr std::int64_t kLow = std::numeric_limits<std::int64_t>::min(), kHigh = std::numeric_limits<std::int64_t>::max();
+  constexpr std::int64_t kLow = std::numeric_limits<std::int64_t>::min(),
+                         kHigh = std::numeric_limits<std::int64_t>::max();
   Fields fields(value, where, Blame::peer);
   Attribute attribute;
   if (fields.has("integer")) {
@@ -99,8 +101,8 @@ Attribute attribute_from_json(const Json& value, const std::string& where) {
   } else if (fields.has("tensor")) {
     attribute = tensor_from_json(fields.at("tensor"), where);
   } else {
-    throw DataError(fmt::format("{}: an attribute has one member named integer, number, text, integers, numbers or tensor",
-                                where));
+    throw DataError(
+        fmt::format("{}: an attribute has one member named integer, number, text, integers, numbers or tensor", where));
   }
   fields.done();
   return attribute;
@@ -109,7 +111,10 @@ Attribute attribute_from_json(const Json& value, const std::string& where) {
 Json node_to_json(const Node& node) {
   Json attributes = Json::object();
   for (const auto& [key, value] : node.attributes) attributes[key] = std::visit(AttributeWriter{}, value);
-  Json json = {{"name", node.name}, {"op", node.op}, {"inputs", node.inputs}, {"outputs", node.outputs},
+  Json json = {{"name", node.name},
+               {"op", node.op},
+               {"inputs", node.inputs},
+               {"outputs", node.outputs},
                {"attributes", attributes}};
   if (node.activation) {
     json["activation"] = {{"static", node.activation->is_static},
@@ -149,8 +154,7 @@ std::string to_json_text(const Graph& graph) {
   for (const ValueInfo& input : graph.inputs)
     inputs.push_back({{"name", input.name}, {"dtype", name_of(input.dtype)}, {"shape", input.shape}});
   for (const Node& node : graph.nodes) nodes.push_back(node_to_json(node));
-  return canonical_text(
-      Json{{"opset", graph.opset}, {"inputs", inputs}, {"outputs", graph.outputs}, {"nodes", nodes}});
+  return canonical_text(Json{{"opset", graph.opset}, {"inputs", inputs}, {"outputs", graph.outputs}, {"nodes", nodes}});
 }
 
 Graph graph_from_json(std::string_view text, std::string_view where) {

@@ -13,8 +13,8 @@ namespace qb {
 using TensorMap = std::map<std::string, Tensor, std::less<>>;
 
 /// ONNX ModelProto, opsets 7 to 21 of the default domain. A fixed leading extent of 1 of an input becomes the batch,
-/// Reshape targets follow. Constants are folded: what dequantizes constant weights becomes float weights. Half and double
-/// values are computed in float32. An unknown operator is named with its node and the nearest known one.
+/// Reshape targets follow. Constants are folded: what dequantizes constant weights becomes float weights. Half and
+/// double values are computed in float32. An unknown operator is named with its node and the nearest known one.
 Model read_onnx(std::string_view bytes, std::string_view where);
 Tensor read_onnx_tensor(std::string_view bytes, std::string_view where);  ///< one TensorProto (node test data)
 
@@ -22,7 +22,8 @@ Tensor read_onnx_tensor(std::string_view bytes, std::string_view where);  ///< o
 TensorMap read_safetensors(std::string_view bytes, std::string_view where);
 std::string write_safetensors(const TensorMap& tensors);  ///< names sorted; equal tensors give equal bytes
 
-Tensor read_npy(std::string_view bytes, std::string_view where);  ///< versions 1 to 3, little-endian, C or Fortran order
+Tensor read_npy(std::string_view bytes,
+                std::string_view where);  ///< versions 1 to 3, little-endian, C or Fortran order
 std::string write_npy(const Tensor& tensor);
 
 Tensor read_idx(std::string_view bytes, std::string_view where);  ///< plain or gzip; unsigned byte and int types

@@ -94,9 +94,7 @@ Task task_from_text(const std::string& text, const Fields& fields) {
   fields.fail("task", fmt::format("is '{}'{}", text, suggestion(text, {"classification", "language"})));
 }
 
-std::string digest_of(const Json& what) {
-  return sha256_hex(canonical_text(what));
-}
+std::string digest_of(const Json& what) { return sha256_hex(canonical_text(what)); }
 
 Json digests(const std::vector<FileRef>& files) {
   Json list = Json::array();

@@ -162,28 +162,32 @@ constexpr auto kUnchanged = [](float value) { return value; };
 
 PlannedOp plan_min(const OpSite& site) {
   if (site.inputs.size() == 2) return pair_numbers(site, [](auto a, auto b) { return b < a ? b : a; });
-  return fold_operands(site, [](float a, float b) { return b < a ? b : a; }, kUnchanged);
+  return fold_operands(
+      site, [](float a, float b) { return b < a ? b : a; }, kUnchanged);
 }
 
 PlannedOp plan_max(const OpSite& site) {
   if (site.inputs.size() == 2) return pair_numbers(site, [](auto a, auto b) { return b > a ? b : a; });
-  return fold_operands(site, [](float a, float b) { return b > a ? b : a; }, kUnchanged);
+  return fold_operands(
+      site, [](float a, float b) { return b > a ? b : a; }, kUnchanged);
 }
 
 PlannedOp plan_sum(const OpSite& site) {
-  return fold_operands(site, [](float a, float b) { return a + b; }, kUnchanged);
+  return fold_operands(
+      site, [](float a, float b) { return a + b; }, kUnchanged);
 }
 
 PlannedOp plan_mean(const OpSite& site) {
   const auto count = float(site.inputs.size());
-  return fold_operands(site, [](float a, float b) { return a + b; }, [count](float sum) { return sum / count; });
+  return fold_operands(
+      site, [](float a, float b) { return a + b; }, [count](float sum) { return sum / count; });
 }
 
 constexpr OperatorInfo kTable[] = {
-    {"Add", 2, 2, 1, plan_add},      {"Div", 2, 2, 1, plan_div},     {"Max", 1, kMany, 1, plan_max},
+    {"Add", 2, 2, 1, plan_add},       {"Div", 2, 2, 1, plan_div},     {"Max", 1, kMany, 1, plan_max},
     {"Mean", 1, kMany, 1, plan_mean}, {"Min", 1, kMany, 1, plan_min}, {"Mod", 2, 2, 1, plan_mod},
-    {"Mul", 2, 2, 1, plan_mul},      {"PRelu", 2, 2, 1, plan_prelu}, {"Pow", 2, 2, 1, plan_pow},
-    {"Sub", 2, 2, 1, plan_sub},      {"Sum", 1, kMany, 1, plan_sum},
+    {"Mul", 2, 2, 1, plan_mul},       {"PRelu", 2, 2, 1, plan_prelu}, {"Pow", 2, 2, 1, plan_pow},
+    {"Sub", 2, 2, 1, plan_sub},       {"Sum", 1, kMany, 1, plan_sum},
 };
 
 }  // namespace

@@ -53,8 +53,8 @@ struct IntegerMatMul {
     if (y.empty()) return y;
     for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
       for (std::int64_t i = 0; i < walk.inner; ++i)
-        multiply(a.data() + (offset[0] + i * walk.inner_step[0]) * m * k, b.data() + (offset[1] + i * walk.inner_step[1]) * k * n,
-                 y.data() + (at + i) * m * n);
+        multiply(a.data() + (offset[0] + i * walk.inner_step[0]) * m * k,
+                 b.data() + (offset[1] + i * walk.inner_step[1]) * k * n, y.data() + (at + i) * m * n);
     });
     return y;
   }
@@ -91,10 +91,13 @@ IntegerMatMul plan_product(const OpSite& site, std::size_t a_input, std::size_t 
 void expect_parameter(const OpSite& site, std::size_t input, std::int64_t extent) {
   if (!site.has(input)) return;
   const std::int64_t count = element_count(site.shape(input));
-  if (count != 1 && count != extent) site.fail(fmt::format("input {} has {} elements; 1 or {} would fit", input, count, extent));
+  if (count != 1 && count != extent)
+    site.fail(fmt::format("input {} has {} elements; 1 or {} would fit", input, count, extent));
 }
 
-const Tensor* given(const OpRun& run, std::size_t input) { return input < run.inputs.size() ? run.inputs[input] : nullptr; }
+const Tensor* given(const OpRun& run, std::size_t input) {
+  return input < run.inputs.size() ? run.inputs[input] : nullptr;
+}
 
 PlannedOp plan_matmul_integer(const OpSite& site) {
   const IntegerMatMul product = plan_product(site, 0, 1);
@@ -105,14 +108,16 @@ PlannedOp plan_matmul_integer(const OpSite& site) {
   PlannedOp planned;
   planned.outputs = {{DType::i32, product.shape}};
   planned.run = [product](const OpRun& run) {
-    const auto y = product(centred(*run.inputs[0], given(run, 2), product.k), centred(*run.inputs[1], given(run, 3), 1));
+    const auto y =
+        product(centred(*run.inputs[0], given(run, 2), product.k), centred(*run.inputs[1], given(run, 3), 1));
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
   return planned;
 }
 
 /// An exact convolution of centred codes; padding is real zero.
-std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std::int32_t>& x, const std::vector<std::int32_t>& w) {
+std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std::int32_t>& x,
+                                   const std::vector<std::int32_t>& w) {
   const Window& window = conv.window;
   const std::int64_t per_group = conv.in_channels / conv.groups, plane = window.in[0] * window.in[1];
   std::vector<std::int32_t> y(std::size_t(conv.batch * conv.out_channels * window.positions()), 0);
@@ -144,7 +149,8 @@ ConvShape plan_integer_conv(const OpSite& site, std::size_t w_input) {
   if (w.size() != site.shape(0).size()) site.fail(fmt::format("weights of shape {} do not fit the input", to_text(w)));
   const ConvShape conv = plan_conv_shape(site, w[0], {w.begin() + 2, w.end()});
   if (w[1] * conv.groups != conv.in_channels)
-    site.fail(fmt::format("weights of shape {} in {} groups do not fit {} input channels", to_text(w), conv.groups, conv.in_channels));
+    site.fail(fmt::format("weights of shape {} in {} groups do not fit {} input channels", to_text(w), conv.groups,
+                          conv.in_channels));
   return conv;
 }
 
@@ -157,7 +163,8 @@ PlannedOp plan_conv_integer(const OpSite& site) {
   PlannedOp planned;
   planned.outputs = {{DType::i32, window_result(site, conv.window, conv.out_channels)}};
   planned.run = [conv](const OpRun& run) {
-    const auto y = convolve(conv, centred(*run.inputs[0], given(run, 2), 1), centred(*run.inputs[1], given(run, 3), conv.k()));
+    const auto y =
+        convolve(conv, centred(*run.inputs[0], given(run, 2), 1), centred(*run.inputs[1], given(run, 3), conv.k()));
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
   return planned;
@@ -175,7 +182,8 @@ void store_code(Tensor& y, std::int64_t i, std::int32_t sum, double multiplier, 
 
 double scale_at(const Tensor& scale, std::int64_t i) {
   const std::int64_t at = scale.size() == 1 ? 0 : i;
-  return double(scale.dtype == DType::f32 ? scale.bytes.as<float>()[at] : f32_from_f16(scale.bytes.as<std::uint16_t>()[at]));
+  return double(scale.dtype == DType::f32 ? scale.bytes.as<float>()[at]
+                                          : f32_from_f16(scale.bytes.as<std::uint16_t>()[at]));
 }
 
 void expect_scale(const OpSite& site, std::size_t input) {
@@ -196,10 +204,11 @@ PlannedOp plan_qlinear_matmul(const OpSite& site) {
   PlannedOp planned;
   planned.outputs = {{site.dtype(7), product.shape}};
   planned.run = [product](const OpRun& run) {
-    const auto sums = product(centred(*run.inputs[0], run.inputs[2], product.k), centred(*run.inputs[3], run.inputs[5], 1));
+    const auto sums =
+        product(centred(*run.inputs[0], run.inputs[2], product.k), centred(*run.inputs[3], run.inputs[5], 1));
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
-      const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) * scale_at(*run.inputs[4], i % product.n) /
-                                scale_at(*run.inputs[6], 0);
+      const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) *
+                                scale_at(*run.inputs[4], i % product.n) / scale_at(*run.inputs[6], 0);
       store_code(*run.outputs[0], i, sums[std::size_t(i)], multiplier, code_at(*run.inputs[7], 0));
     }
   };
@@ -223,12 +232,15 @@ PlannedOp plan_qlinear_conv(const OpSite& site) {
   planned.outputs = {{site.dtype(7), window_result(site, conv.window, conv.out_channels)}};
   planned.run = [conv](const OpRun& run) {
     const Tensor* bias = given(run, 8);
-    const auto sums = convolve(conv, centred(*run.inputs[0], run.inputs[2], 1), centred(*run.inputs[3], run.inputs[5], conv.k()));
+    const auto sums =
+        convolve(conv, centred(*run.inputs[0], run.inputs[2], 1), centred(*run.inputs[3], run.inputs[5], conv.k()));
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const std::int64_t channel = i / conv.window.positions() % conv.out_channels;
-      const double multiplier = scale_at(*run.inputs[1], 0) * scale_at(*run.inputs[4], channel) / scale_at(*run.inputs[6], 0);
-      const std::int32_t sum = bias ? add_product(sums[std::size_t(i)], 1, bias->as<std::int32_t>()[std::size_t(channel)])
-                                    : sums[std::size_t(i)];
+      const double multiplier =
+          scale_at(*run.inputs[1], 0) * scale_at(*run.inputs[4], channel) / scale_at(*run.inputs[6], 0);
+      const std::int32_t sum =
+          bias ? add_product(sums[std::size_t(i)], 1, bias->as<std::int32_t>()[std::size_t(channel)])
+               : sums[std::size_t(i)];
       store_code(*run.outputs[0], i, sum, multiplier, code_at(*run.inputs[7], 0));
     }
   };

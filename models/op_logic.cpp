@@ -106,16 +106,11 @@ PlannedOp plan_where(const OpSite& site) {
 }
 
 constexpr OperatorInfo kTable[] = {
-    {"And", 2, 2, 1, plan_and},
-    {"Equal", 2, 2, 1, plan_equal},
-    {"Greater", 2, 2, 1, plan_greater},
-    {"GreaterOrEqual", 2, 2, 1, plan_greater_or_equal},
-    {"Less", 2, 2, 1, plan_less},
-    {"LessOrEqual", 2, 2, 1, plan_less_or_equal},
-    {"Not", 1, 1, 1, plan_not},
-    {"Or", 2, 2, 1, plan_or},
-    {"Where", 3, 3, 1, plan_where},
-    {"Xor", 2, 2, 1, plan_xor},
+    {"And", 2, 2, 1, plan_and},         {"Equal", 2, 2, 1, plan_equal},
+    {"Greater", 2, 2, 1, plan_greater}, {"GreaterOrEqual", 2, 2, 1, plan_greater_or_equal},
+    {"Less", 2, 2, 1, plan_less},       {"LessOrEqual", 2, 2, 1, plan_less_or_equal},
+    {"Not", 1, 1, 1, plan_not},         {"Or", 2, 2, 1, plan_or},
+    {"Where", 3, 3, 1, plan_where},     {"Xor", 2, 2, 1, plan_xor},
 };
 
 }  // namespace

@@ -34,7 +34,8 @@ struct StridedCopy {
     } else if (axis + 1 == extents.size() && from_steps[axis] == 1 && to_steps[axis] == 1) {
       std::memcpy(to, from, std::size_t(extents[axis] * bytes));
     } else if (axis + 1 == extents.size() && element_bytes == 4) {
-      for (std::int64_t i = 0; i < extents[axis]; ++i) std::memcpy(to + i * to_steps[axis] * 4, from + i * from_steps[axis] * 4, 4);
+      for (std::int64_t i = 0; i < extents[axis]; ++i)
+        std::memcpy(to + i * to_steps[axis] * 4, from + i * from_steps[axis] * 4, 4);
     } else {
       for (std::int64_t i = 0; i < extents[axis]; ++i)
         walk(from + i * from_steps[axis] * bytes, to + i * to_steps[axis] * bytes, axis + 1);
@@ -80,14 +81,16 @@ PlannedOp plan_concat(const OpSite& site) {
     Shape rest = site.shape(i);
     if (rest.size() != shape.size()) site.fail("inputs differ in rank");
     const std::int64_t extent = std::exchange(rest[axis], shape[axis]);
-    if (rest != shape) site.fail(fmt::format("input {} of shape {} does not fit the others", i, to_text(site.shape(i))));
+    if (rest != shape)
+      site.fail(fmt::format("input {} of shape {} does not fit the others", i, to_text(site.shape(i))));
     shape[axis] += extent;
   }
   const std::vector<std::int64_t> strides = row_major_strides(shape);
   std::vector<StridedCopy> copies;
   std::int64_t begin = 0;
   for (const OpInput& input : site.inputs) {
-    copies.push_back({bytes_of(site.dtype(0)), input.shape, row_major_strides(input.shape), strides, 0, begin * strides[axis]});
+    copies.push_back(
+        {bytes_of(site.dtype(0)), input.shape, row_major_strides(input.shape), strides, 0, begin * strides[axis]});
     begin += input.shape[axis];
   }
   return copying({{site.dtype(0), shape}}, std::move(copies), true);
@@ -95,9 +98,11 @@ PlannedOp plan_concat(const OpSite& site) {
 
 std::vector<std::int64_t> split_lengths(const OpSite& site, std::int64_t extent) {
   if (const auto listed = site.integers(1, "split")) {
-    if (listed->size() != site.node->outputs.size() || std::accumulate(listed->begin(), listed->end(), std::int64_t(0)) != extent ||
+    if (listed->size() != site.node->outputs.size() ||
+        std::accumulate(listed->begin(), listed->end(), std::int64_t(0)) != extent ||
         std::any_of(listed->begin(), listed->end(), [](std::int64_t part) { return part < 0; }))
-      site.fail(fmt::format("the parts {} do not cut an axis of {} into {}", to_text(*listed), extent, site.node->outputs.size()));
+      site.fail(fmt::format("the parts {} do not cut an axis of {} into {}", to_text(*listed), extent,
+                            site.node->outputs.size()));
     return *listed;
   }
   const std::int64_t parts = std::ssize(site.node->outputs), each = (extent + parts - 1) / parts;
@@ -138,7 +143,8 @@ PlannedOp plan_slice(const OpSite& site) {
   StridedCopy copy{bytes_of(site.dtype(0)), shape, row_major_strides(shape), {}, 0, 0};
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const std::int64_t extent = shape[axes[i]], step = steps ? (*steps)[i] : 1;
-    if (step == 0 || step == std::numeric_limits<std::int64_t>::min()) site.fail(fmt::format("step {} is not possible", step));
+    if (step == 0 || step == std::numeric_limits<std::int64_t>::min())
+      site.fail(fmt::format("step {} is not possible", step));
     const auto place = [&](std::int64_t position, std::int64_t low, std::int64_t high) {
       return std::clamp(position < 0 ? position + extent : position, low, high);
     };
@@ -157,7 +163,8 @@ PlannedOp plan_expand(const OpSite& site) {
   const std::vector<OpInput> both = {site.inputs[0], {true, DType::i64, site.constant_integers(1), nullptr}};
   const Shape shape = broadcast_shape(site, both), &from = site.shape(0);
   const std::vector<std::int64_t> strides = row_major_strides(from);
-  StridedCopy copy{bytes_of(site.dtype(0)), shape, std::vector<std::int64_t>(shape.size(), 0), row_major_strides(shape), 0, 0};
+  StridedCopy copy{bytes_of(site.dtype(0)),  shape, std::vector<std::int64_t>(shape.size(), 0),
+                   row_major_strides(shape), 0,     0};
   const std::size_t lead = shape.size() - from.size();
   for (std::size_t i = 0; i < from.size(); ++i) copy.from_steps[lead + i] = from[i] == 1 ? 0 : strides[i];
   return copying({{site.dtype(0), shape}}, {copy}, false);
@@ -184,7 +191,8 @@ PlannedOp plan_gather(const OpSite& site) {
     std::byte* to = run.outputs[0]->bytes.data();
     for (std::int64_t o = 0; o < outer; ++o) {
       for (std::int64_t i = 0; i < count; ++i, to += run_bytes) {
-        std::int64_t index = wide ? run.inputs[1]->bytes.as<std::int64_t>()[i] : run.inputs[1]->bytes.as<std::int32_t>()[i];
+        std::int64_t index =
+            wide ? run.inputs[1]->bytes.as<std::int64_t>()[i] : run.inputs[1]->bytes.as<std::int32_t>()[i];
         index = std::clamp<std::int64_t>(index < 0 ? index + extent : index, 0, extent - 1);
         if (run_bytes > 0) std::memcpy(to, from + (o * extent + index) * run_bytes, std::size_t(run_bytes));
       }
@@ -194,8 +202,8 @@ PlannedOp plan_gather(const OpSite& site) {
 }
 
 constexpr OperatorInfo kTable[] = {
-    {"Concat", 1, kMany, 1, plan_concat}, {"Expand", 2, 2, 1, plan_expand},       {"Gather", 2, 2, 1, plan_gather},
-    {"Slice", 1, 5, 1, plan_slice},       {"Split", 1, 2, kMany, plan_split},     {"Transpose", 1, 1, 1, plan_transpose},
+    {"Concat", 1, kMany, 1, plan_concat}, {"Expand", 2, 2, 1, plan_expand},   {"Gather", 2, 2, 1, plan_gather},
+    {"Slice", 1, 5, 1, plan_slice},       {"Split", 1, 2, kMany, plan_split}, {"Transpose", 1, 1, 1, plan_transpose},
 };
 
 }  // namespace

@@ -18,7 +18,8 @@ struct AxisView {
 
 AxisView view_of(const Shape& shape, std::size_t axis, std::size_t axis_end) {
   AxisView view;
-  for (std::size_t i = 0; i < shape.size(); ++i) (i < axis ? view.outer : i < axis_end ? view.extent : view.inner) *= shape[i];
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    (i < axis ? view.outer : i < axis_end ? view.extent : view.inner) *= shape[i];
   return view;
 }
 
@@ -85,7 +86,8 @@ PlannedOp plan_log_softmax(const OpSite& site) {
 void expect_length(const OpSite& site, std::size_t input, std::int64_t wanted) {
   site.expect_dtype(input, DType::f32);
   if (element_count(site.shape(input)) != wanted)
-    site.fail(fmt::format("input {} has the shape {} but must have {} elements", input, to_text(site.shape(input)), wanted));
+    site.fail(
+        fmt::format("input {} has the shape {} but must have {} elements", input, to_text(site.shape(input)), wanted));
 }
 
 PlannedOp plan_batch_normalization(const OpSite& site) {
@@ -99,7 +101,9 @@ PlannedOp plan_batch_normalization(const OpSite& site) {
   planned.outputs = {{DType::f32, site.shape(0)}};
   planned.overwrites = 1;
   planned.run = [=](const OpRun& run) {
-    const auto parameter = [&](std::size_t input, std::int64_t c) { return double(run.inputs[input]->as<float>()[std::size_t(c)]); };
+    const auto parameter = [&](std::size_t input, std::int64_t c) {
+      return double(run.inputs[input]->as<float>()[std::size_t(c)]);
+    };
     const float* x = run.inputs[0]->as<float>().data();
     float* y = run.outputs[0]->as<float>().data();
     for (std::int64_t c = 0; c < view.extent; ++c) {
@@ -171,7 +175,8 @@ PlannedOp plan_instance_normalization(const OpSite& site) {
       const float* x = run.inputs[0]->as<float>().data() + plane * view.inner;
       float* y = run.outputs[0]->as<float>().data() + plane * view.inner;
       const Moments moments = moments_of(x, view.inner, epsilon);
-      for (std::int64_t i = 0; i < view.inner; ++i) y[i] = float((double(x[i]) - moments.mean) * moments.factor) * scale + bias;
+      for (std::int64_t i = 0; i < view.inner; ++i)
+        y[i] = float((double(x[i]) - moments.mean) * moments.factor) * scale + bias;
     }
   };
   return planned;
@@ -195,9 +200,11 @@ PlannedOp plan_lrn(const OpSite& site) {
     for (std::int64_t line = 0; line < view.outer * view.inner; ++line) {
       const std::int64_t base = line / view.inner * view.extent * view.inner + line % view.inner;
       for (std::int64_t c = 0; c < view.extent; ++c) {
-        const std::int64_t first = std::max<std::int64_t>(0, c - (size - 1) / 2), last = std::min(view.extent - 1, c + size / 2);
+        const std::int64_t first = std::max<std::int64_t>(0, c - (size - 1) / 2),
+                           last = std::min(view.extent - 1, c + size / 2);
         double squares = 0;
-        for (std::int64_t j = first; j <= last; ++j) squares += double(x[base + j * view.inner]) * double(x[base + j * view.inner]);
+        for (std::int64_t j = first; j <= last; ++j)
+          squares += double(x[base + j * view.inner]) * double(x[base + j * view.inner]);
         const std::int64_t at = base + c * view.inner;
         y[at] = float(double(x[at]) / std::pow(bias + alpha / double(size) * squares, beta));
       }

@@ -49,8 +49,7 @@ PlannedOp plan_pad(const OpSite& site) {
   if (!pads) site.fail("the pads are missing");
   std::vector<std::int64_t> all(shape.size());
   std::iota(all.begin(), all.end(), 0);
-  const std::vector<std::size_t> axes =
-      site.axes(site.has(3) ? site.constant_integers(3) : all, std::ssize(shape));
+  const std::vector<std::size_t> axes = site.axes(site.has(3) ? site.constant_integers(3) : all, std::ssize(shape));
   if (pads->size() != 2 * axes.size()) site.fail(fmt::format("needs {} pads, not {}", 2 * axes.size(), pads->size()));
   if (site.has(2)) {
     site.expect_dtype(2, site.dtype(0));
@@ -70,7 +69,8 @@ PlannedOp plan_pad(const OpSite& site) {
   PadPlan plan{bytes_of(site.dtype(0)), {}, row_major_strides(shape)};
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     plan.sources.emplace_back();
-    for (std::int64_t i = 0; i < result[axis]; ++i) plan.sources.back().push_back(source_of(mode, i - begin[axis], shape[axis]));
+    for (std::int64_t i = 0; i < result[axis]; ++i)
+      plan.sources.back().push_back(source_of(mode, i - begin[axis], shape[axis]));
   }
   std::vector<std::byte> constant(plan.element_bytes);
   if (site.dtype(0) == DType::f32) {

@@ -14,7 +14,8 @@ namespace qb {
 
 namespace {
 
-/// Combines each window of one plane: y[o] = f(..f(start, x0).., xn) over the elements inside the input, in row-major order.
+/// Combines each window of one plane: y[o] = f(..f(start, x0).., xn) over the elements inside the input, in row-major
+/// order.
 template <class F>
 void pool_plane(const Window& window, const float* x, float* y, float start, F f) {
   std::fill(y, y + window.positions(), start);
@@ -63,8 +64,9 @@ PlannedOp pool(const OpSite& site, const Window& window, float start, F f, Last 
 
 PlannedOp plan_max_pool(const OpSite& site) {
   const Window window = plan_window(site, site.node->integers_or("kernel_shape", {}), true);
-  return pool(site, window, -std::numeric_limits<float>::infinity(), [](float a, float b) { return b > a ? b : a; },
-              [](float*) {});
+  return pool(
+      site, window, -std::numeric_limits<float>::infinity(), [](float a, float b) { return b > a ? b : a; },
+      [](float*) {});
 }
 
 /// How many elements of window o along an axis count: those inside the input, or inside the padding too.
@@ -90,9 +92,11 @@ PlannedOp plan_average_pool(const OpSite& site) {
   const std::vector<float> columns = counts_along(window, 1, with_padding);
   for (const float rows : counts_along(window, 0, with_padding))
     for (const float count : columns) divisors.push_back(std::max(1.0f, rows * count));
-  return pool(site, window, 0.0f, [](float a, float b) { return a + b; }, [divisors](float* y) {
-    for (std::size_t i = 0; i < divisors.size(); ++i) y[i] /= divisors[i];
-  });
+  return pool(
+      site, window, 0.0f, [](float a, float b) { return a + b; },
+      [divisors](float* y) {
+        for (std::size_t i = 0; i < divisors.size(); ++i) y[i] /= divisors[i];
+      });
 }
 
 /// The sum of `count` floats in eight interleaved partial sums, always in the same order.

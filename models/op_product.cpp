@@ -64,8 +64,8 @@ PlannedOp plan_matmul(const OpSite& site) {
     if (products == 0) return;
     for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
       for (std::int64_t i = 0; i < walk.inner; ++i)
-        product(left + (offset[0] + i * walk.inner_step[0]) * m * k, right + (offset[1] + i * walk.inner_step[1]) * k * n,
-                y.data() + (at + i) * m * n, 1.0f);
+        product(left + (offset[0] + i * walk.inner_step[0]) * m * k,
+                right + (offset[1] + i * walk.inner_step[1]) * k * n, y.data() + (at + i) * m * n, 1.0f);
     });
   };
   return planned;
@@ -86,7 +86,8 @@ PlannedOp plan_gemm(const OpSite& site) {
   const bool has_c = site.has(2) && m * n > 0;
   if (has_c) {
     if (broadcast_shape(site, std::vector<OpInput>{{true, DType::f32, shape, nullptr}, site.inputs[2]}) != shape)
-      site.fail(fmt::format("input 2 of shape {} does not fit a result of shape {}", to_text(site.shape(2)), to_text(shape)));
+      site.fail(
+          fmt::format("input 2 of shape {} does not fit a result of shape {}", to_text(site.shape(2)), to_text(shape)));
     walk = plan_walk(shape, {site.shape(2), shape});
   }
   const PlainProduct product{m, n, k, turn_a ? 1 : k, turn_a ? m : 1, turn_b ? 1 : n, turn_b ? k : 1};
@@ -98,7 +99,8 @@ PlannedOp plan_gemm(const OpSite& site) {
     if (has_c) {
       const float* c = run.inputs[2]->as<float>().data();
       for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
-        for (std::int64_t i = 0; i < walk.inner; ++i) y[std::size_t(at + i)] = beta * c[offset[0] + i * walk.inner_step[0]];
+        for (std::int64_t i = 0; i < walk.inner; ++i)
+          y[std::size_t(at + i)] = beta * c[offset[0] + i * walk.inner_step[0]];
       });
     }
     product(run.inputs[0]->as<float>().data(), run.inputs[1]->as<float>().data(), y.data(), alpha);
@@ -132,7 +134,8 @@ PlannedOp plan_conv(const OpSite& site) {
   if (w.size() != site.shape(0).size()) site.fail(fmt::format("weights of shape {} do not fit the input", to_text(w)));
   const ConvShape conv = plan_conv_shape(site, w[0], {w.begin() + 2, w.end()});
   if (w[1] * conv.groups != conv.in_channels)
-    site.fail(fmt::format("weights of shape {} in {} groups do not fit {} input channels", to_text(w), conv.groups, conv.in_channels));
+    site.fail(fmt::format("weights of shape {} in {} groups do not fit {} input channels", to_text(w), conv.groups,
+                          conv.in_channels));
   const bool has_bias = site.has(2);
   if (has_bias) site.expect(site.shape(2) == Shape{w[0]}, "the bias must have one element per output channel");
   PlannedOp planned;

@@ -15,8 +15,8 @@ namespace {
 /// Element i of a tensor has the scale number i / inner % extent, taken in blocks: one scale for all has extent 1.
 struct ScaleIndex {
   std::int64_t outer = 1, extent = 1, inner = 1;
-  std::int64_t block = 1;   ///< neighbours along the axis that share a scale
-  bool blocked = false;     ///< scales vary over the other axes too
+  std::int64_t block = 1;  ///< neighbours along the axis that share a scale
+  bool blocked = false;    ///< scales vary over the other axes too
 
   template <class Body>
   void for_each_run(std::int64_t count, Body body) const {
@@ -38,7 +38,8 @@ ScaleIndex plan_scales(const OpSite& site) {
   site.expect_dtype(1, DType::f32);
   const Shape &x = site.shape(0), &scale = site.shape(1);
   if (site.has(2) && element_count(site.shape(2)) != element_count(scale))
-    site.fail(fmt::format("{} scales and {} zero points do not pair", element_count(scale), element_count(site.shape(2))));
+    site.fail(
+        fmt::format("{} scales and {} zero points do not pair", element_count(scale), element_count(site.shape(2))));
   ScaleIndex index;
   if (element_count(scale) == 1 && scale.size() <= 1) return index;
   const std::size_t axis = site.axis(site.node->integer_or("axis", 1), std::ssize(x));
@@ -53,12 +54,13 @@ ScaleIndex plan_scales(const OpSite& site) {
   Shape wanted = x;
   wanted[axis] = (x[axis] + index.block - 1) / index.block;
   if (scale != wanted)
-    site.fail(fmt::format("scales of shape {} do not fit blocks of {}; {} does", to_text(scale), index.block, to_text(wanted)));
+    site.fail(fmt::format("scales of shape {} do not fit blocks of {}; {} does", to_text(scale), index.block,
+                          to_text(wanted)));
   return index;
 }
 
-/// round(x / scale) to even, plus zero, saturated; NaN becomes zero. Ratios beyond 2^20 saturate whatever zero is, so they
-/// may be cut there; below 2^22, adding and subtracting 1.5 * 2^23 rounds to even in a way that is vectorized.
+/// round(x / scale) to even, plus zero, saturated; NaN becomes zero. Ratios beyond 2^20 saturate whatever zero is, so
+/// they may be cut there; below 2^22, adding and subtracting 1.5 * 2^23 rounds to even in a way that is vectorized.
 template <class Q>
 void quantize_run(const float* x, Q* y, std::int64_t count, float scale, float zero) {
   constexpr float kLow = float(std::numeric_limits<Q>::min()), kHigh = float(std::numeric_limits<Q>::max());
@@ -92,7 +94,7 @@ PlannedOp plan_quantize_linear(const OpSite& site) {
   site.expect_dtype(0, DType::f32);
   constexpr std::int64_t kOnnxU8 = 2, kOnnxI8 = 3, kOnnxU16 = 4, kOnnxI16 = 5;
   const std::int64_t asked = site.node->integer_or("output_dtype", kOnnxU8);
-  const DType type = site.has(2)        ? site.dtype(2)
+  const DType type = site.has(2)         ? site.dtype(2)
                      : asked == kOnnxU8  ? DType::u8
                      : asked == kOnnxI8  ? DType::i8
                      : asked == kOnnxU16 ? DType::u16
@@ -140,7 +142,9 @@ PlannedOp plan_dequantize_linear(const OpSite& site) {
     case DType::u16: return dequantize_from<std::uint16_t>(site);
     case DType::i16: return dequantize_from<std::int16_t>(site);
     case DType::i32: return dequantize_from<std::int32_t>(site);
-    default: site.fail(fmt::format("codes of type {} are not supported; integers of 8, 16 and 32 bits are", name_of(site.dtype(0))));
+    default:
+      site.fail(
+          fmt::format("codes of type {} are not supported; integers of 8, 16 and 32 bits are", name_of(site.dtype(0))));
   }
 }
 

@@ -81,27 +81,33 @@ PlannedOp plan_mean(const OpSite& site) {
 }
 
 PlannedOp plan_max(const OpSite& site) {
-  return reduce(site, -std::numeric_limits<double>::infinity(), [](double a, double b) { return b > a ? b : a; }, kUnchanged);
+  return reduce(
+      site, -std::numeric_limits<double>::infinity(), [](double a, double b) { return b > a ? b : a; }, kUnchanged);
 }
 
 PlannedOp plan_min(const OpSite& site) {
-  return reduce(site, std::numeric_limits<double>::infinity(), [](double a, double b) { return b < a ? b : a; }, kUnchanged);
+  return reduce(
+      site, std::numeric_limits<double>::infinity(), [](double a, double b) { return b < a ? b : a; }, kUnchanged);
 }
 
 PlannedOp plan_prod(const OpSite& site) {
-  return reduce(site, 1.0, [](double a, double b) { return a * b; }, kUnchanged);
+  return reduce(
+      site, 1.0, [](double a, double b) { return a * b; }, kUnchanged);
 }
 
 PlannedOp plan_sum_square(const OpSite& site) {
-  return reduce(site, 0.0, [](double a, double b) { return a + b * b; }, kUnchanged);
+  return reduce(
+      site, 0.0, [](double a, double b) { return a + b * b; }, kUnchanged);
 }
 
 PlannedOp plan_l1(const OpSite& site) {
-  return reduce(site, 0.0, [](double a, double b) { return a + std::abs(b); }, kUnchanged);
+  return reduce(
+      site, 0.0, [](double a, double b) { return a + std::abs(b); }, kUnchanged);
 }
 
 PlannedOp plan_l2(const OpSite& site) {
-  return reduce(site, 0.0, [](double a, double b) { return a + b * b; }, [](double sum, double) { return std::sqrt(sum); });
+  return reduce(
+      site, 0.0, [](double a, double b) { return a + b * b; }, [](double sum, double) { return std::sqrt(sum); });
 }
 
 /// The position of the extreme; of equal ones the first, or the last with select_last_index.
@@ -133,11 +139,11 @@ PlannedOp plan_arg_max(const OpSite& site) { return extreme_position(site, std::
 PlannedOp plan_arg_min(const OpSite& site) { return extreme_position(site, std::less<>()); }
 
 constexpr OperatorInfo kTable[] = {
-    {"ArgMax", 1, 1, 1, plan_arg_max},     {"ArgMin", 1, 1, 1, plan_arg_min},
-    {"ReduceL1", 1, 2, 1, plan_l1},        {"ReduceL2", 1, 2, 1, plan_l2},
-    {"ReduceMax", 1, 2, 1, plan_max},      {"ReduceMean", 1, 2, 1, plan_mean},
-    {"ReduceMin", 1, 2, 1, plan_min},      {"ReduceProd", 1, 2, 1, plan_prod},
-    {"ReduceSum", 1, 2, 1, plan_sum},      {"ReduceSumSquare", 1, 2, 1, plan_sum_square},
+    {"ArgMax", 1, 1, 1, plan_arg_max}, {"ArgMin", 1, 1, 1, plan_arg_min},
+    {"ReduceL1", 1, 2, 1, plan_l1},    {"ReduceL2", 1, 2, 1, plan_l2},
+    {"ReduceMax", 1, 2, 1, plan_max},  {"ReduceMean", 1, 2, 1, plan_mean},
+    {"ReduceMin", 1, 2, 1, plan_min},  {"ReduceProd", 1, 2, 1, plan_prod},
+    {"ReduceSum", 1, 2, 1, plan_sum},  {"ReduceSumSquare", 1, 2, 1, plan_sum_square},
 };
 
 }  // namespace

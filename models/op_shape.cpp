@@ -50,7 +50,8 @@ PlannedOp plan_dropout(const OpSite& site) {
 PlannedOp plan_flatten(const OpSite& site) {
   const Shape& shape = site.shape(0);
   const std::size_t axis = site.axis(site.node->integer_or("axis", 1), std::ssize(shape), /*end=*/1);
-  const Shape front(shape.begin(), shape.begin() + std::ptrdiff_t(axis)), back(shape.begin() + std::ptrdiff_t(axis), shape.end());
+  const Shape front(shape.begin(), shape.begin() + std::ptrdiff_t(axis)),
+      back(shape.begin() + std::ptrdiff_t(axis), shape.end());
   return reshaped(site, {element_count(front), element_count(back)});
 }
 
@@ -63,7 +64,8 @@ PlannedOp plan_reshape(const OpSite& site) {
   std::int64_t open = -1;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0 && !keeps_zero) {
-      if (i >= site.shape(0).size()) site.fail(fmt::format("extent {} of {} has no counterpart to be copied", i, to_text(shape)));
+      if (i >= site.shape(0).size())
+        site.fail(fmt::format("extent {} of {} has no counterpart to be copied", i, to_text(shape)));
       shape[i] = site.shape(0)[i];
     } else if (shape[i] == -1) {
       if (open >= 0) site.fail(fmt::format("the new shape {} has -1 twice", to_text(shape)));
@@ -220,7 +222,8 @@ PlannedOp cast_from(const OpSite& site, DType to) {
       return cast_elements<From, std::uint16_t>(site, to, [](From x) { return f16_from_f32(static_cast<float>(x)); });
     case DType::bf16:
       return cast_elements<From, std::uint16_t>(site, to, [](From x) { return bf16_from_f32(static_cast<float>(x)); });
-    case DType::boolean: return cast_elements<From, std::uint8_t>(site, to, [](From x) -> std::uint8_t { return x != From(0); });
+    case DType::boolean:
+      return cast_elements<From, std::uint8_t>(site, to, [](From x) -> std::uint8_t { return x != From(0); });
     default: site.fail(fmt::format("a cast to {} is not supported", name_of(to)));
   }
 }

@@ -12,8 +12,8 @@ namespace qb {
 namespace {
 
 using Group = std::span<const OperatorInfo> (*)();
-constexpr Group kGroups[] = {unary_operators,    binary_operators, logic_operators, product_operators,
-                             pool_operators,     norm_operators,   reduce_operators, shape_operators,
+constexpr Group kGroups[] = {unary_operators,    binary_operators, logic_operators,    product_operators,
+                             pool_operators,     norm_operators,   reduce_operators,   shape_operators,
                              movement_operators, pad_operators,    quantize_operators, integer_operators};
 
 /// Integers of any width as int64.
@@ -22,7 +22,8 @@ std::vector<std::int64_t> integers_of(const Tensor& tensor, const OpSite& site, 
   switch (tensor.dtype) {
     case DType::i64: return widen(tensor.as<std::int64_t>());
     case DType::i32: return widen(tensor.as<std::int32_t>());
-    default: site.fail(fmt::format("input {} must hold integers of 32 or 64 bits, not {}", input, name_of(tensor.dtype)));
+    default:
+      site.fail(fmt::format("input {} must hold integers of 32 or 64 bits, not {}", input, name_of(tensor.dtype)));
   }
 }
 
@@ -104,8 +105,7 @@ std::optional<std::vector<std::int64_t>> OpSite::integers(std::size_t input, std
 }
 
 std::size_t OpSite::axis(std::int64_t axis, std::int64_t rank, std::int64_t end) const {
-  if (axis < -rank || axis >= rank + end)
-    fail(fmt::format("axis {} is outside a tensor of rank {}", axis, rank));
+  if (axis < -rank || axis >= rank + end) fail(fmt::format("axis {} is outside a tensor of rank {}", axis, rank));
   return std::size_t(axis < 0 ? axis + rank : axis);
 }
 

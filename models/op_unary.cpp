@@ -85,10 +85,10 @@ PlannedOp plan_gelu(const OpSite& site) {
   const std::string approximate = site.node->text_or("approximate", "none");
   if (approximate == "none")
     return map_floats(site, [](float x) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f)); });
-  if (approximate != "tanh") site.fail(fmt::format("approximate '{}' is not known; 'none' and 'tanh' are", approximate));
-  return map_floats(site, [](float x) {
-    return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-  });
+  if (approximate != "tanh")
+    site.fail(fmt::format("approximate '{}' is not known; 'none' and 'tanh' are", approximate));
+  return map_floats(
+      site, [](float x) { return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x))); });
 }
 
 PlannedOp plan_erf(const OpSite& site) {

@@ -59,9 +59,9 @@ struct OpRun {
   int threads = 1;
 };
 
-/// A node ready to run. `run` takes shapes from planning, never from its arguments, allocates nothing that it could have
-/// allocated when planned (a loop goes to parallel_for as std::cref, since a std::function that owns it would allocate),
-/// and may keep no state between calls that changes a result.
+/// A node ready to run. `run` takes shapes from planning, never from its arguments, allocates nothing that it could
+/// have allocated when planned (a loop goes to parallel_for as std::cref, since a std::function that owns it would
+/// allocate), and may keep no state between calls that changes a result.
 struct PlannedOp {
   std::vector<OpOutput> outputs;
   std::function<void(const OpRun&)> run;
@@ -81,18 +81,18 @@ struct OperatorInfo {
 inline constexpr int kMany = 1 << 20;
 
 // The groups, each a table at the end of its file.
-std::span<const OperatorInfo> unary_operators();      ///< op_unary.cpp
-std::span<const OperatorInfo> binary_operators();     ///< op_binary.cpp
-std::span<const OperatorInfo> logic_operators();      ///< op_logic.cpp
-std::span<const OperatorInfo> product_operators();    ///< op_product.cpp
-std::span<const OperatorInfo> pool_operators();       ///< op_pool.cpp
-std::span<const OperatorInfo> norm_operators();       ///< op_norm.cpp
-std::span<const OperatorInfo> reduce_operators();     ///< op_reduce.cpp
-std::span<const OperatorInfo> shape_operators();      ///< op_shape.cpp
-std::span<const OperatorInfo> movement_operators();   ///< op_movement.cpp
-std::span<const OperatorInfo> pad_operators();        ///< op_pad.cpp
-std::span<const OperatorInfo> quantize_operators();   ///< op_quantize.cpp
-std::span<const OperatorInfo> integer_operators();    ///< op_integer.cpp
+std::span<const OperatorInfo> unary_operators();     ///< op_unary.cpp
+std::span<const OperatorInfo> binary_operators();    ///< op_binary.cpp
+std::span<const OperatorInfo> logic_operators();     ///< op_logic.cpp
+std::span<const OperatorInfo> product_operators();   ///< op_product.cpp
+std::span<const OperatorInfo> pool_operators();      ///< op_pool.cpp
+std::span<const OperatorInfo> norm_operators();      ///< op_norm.cpp
+std::span<const OperatorInfo> reduce_operators();    ///< op_reduce.cpp
+std::span<const OperatorInfo> shape_operators();     ///< op_shape.cpp
+std::span<const OperatorInfo> movement_operators();  ///< op_movement.cpp
+std::span<const OperatorInfo> pad_operators();       ///< op_pad.cpp
+std::span<const OperatorInfo> quantize_operators();  ///< op_quantize.cpp
+std::span<const OperatorInfo> integer_operators();   ///< op_integer.cpp
 
 const OperatorInfo* find_operator(std::string_view name);  ///< null when unknown
 

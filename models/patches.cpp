@@ -12,18 +12,22 @@ constexpr std::int64_t kRun = 4;  // floats of one copy
 /// `count` rows get `runs` runs of four floats each.
 template <int runs>
 void copy_runs(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step) std::memcpy(to, from, runs * kRun * sizeof(float));
+  for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step)
+    std::memcpy(to, from, runs * kRun * sizeof(float));
 }
 
-void copy_rows(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count, std::int64_t width) {
+void copy_rows(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count,
+               std::int64_t width) {
   if (width <= kRun) return copy_runs<1>(from, from_step, to, to_step, count);
   if (width <= 2 * kRun) return copy_runs<2>(from, from_step, to, to_step, count);
   for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step)
     std::memcpy(to, from, std::size_t(width) * sizeof(float));
 }
 
-/// Result positions [begin, end) of one result row, one kernel row of one channel; `row` is null above and below the input.
-void copy_kernel_row(const Window& window, const float* row, std::int64_t begin, std::int64_t end, float* to, std::int64_t stride) {
+/// Result positions [begin, end) of one result row, one kernel row of one channel; `row` is null above and below the
+/// input.
+void copy_kernel_row(const Window& window, const float* row, std::int64_t begin, std::int64_t end, float* to,
+                     std::int64_t stride) {
   const std::int64_t width = window.kernel[1];
   const auto column_of = [&](std::int64_t ox) { return ox * window.stride[1] - window.begin[1]; };
   const auto copy_one = [&](std::int64_t ox) {
@@ -55,13 +59,18 @@ Quad load(const float* from) {
 }
 
 /// Four rows of four become four columns of four.
-void transpose_block(const float* from, std::int64_t from_stride, const float* bias, float* to, std::int64_t to_stride) {
-  const Quad a = load(from), b = load(from + from_stride), c = load(from + 2 * from_stride), d = load(from + 3 * from_stride);
-  const Quad ab_low = __builtin_shuffle(a, b, QuadMask{0, 4, 1, 5}), ab_high = __builtin_shuffle(a, b, QuadMask{2, 6, 3, 7});
-  const Quad cd_low = __builtin_shuffle(c, d, QuadMask{0, 4, 1, 5}), cd_high = __builtin_shuffle(c, d, QuadMask{2, 6, 3, 7});
-  Quad columns[4] = {
-      __builtin_shuffle(ab_low, cd_low, QuadMask{0, 1, 4, 5}), __builtin_shuffle(ab_low, cd_low, QuadMask{2, 3, 6, 7}),
-      __builtin_shuffle(ab_high, cd_high, QuadMask{0, 1, 4, 5}), __builtin_shuffle(ab_high, cd_high, QuadMask{2, 3, 6, 7})};
+void transpose_block(const float* from, std::int64_t from_stride, const float* bias, float* to,
+                     std::int64_t to_stride) {
+  const Quad a = load(from), b = load(from + from_stride), c = load(from + 2 * from_stride),
+             d = load(from + 3 * from_stride);
+  const Quad ab_low = __builtin_shuffle(a, b, QuadMask{0, 4, 1, 5}),
+             ab_high = __builtin_shuffle(a, b, QuadMask{2, 6, 3, 7});
+  const Quad cd_low = __builtin_shuffle(c, d, QuadMask{0, 4, 1, 5}),
+             cd_high = __builtin_shuffle(c, d, QuadMask{2, 6, 3, 7});
+  Quad columns[4] = {__builtin_shuffle(ab_low, cd_low, QuadMask{0, 1, 4, 5}),
+                     __builtin_shuffle(ab_low, cd_low, QuadMask{2, 3, 6, 7}),
+                     __builtin_shuffle(ab_high, cd_high, QuadMask{0, 1, 4, 5}),
+                     __builtin_shuffle(ab_high, cd_high, QuadMask{2, 3, 6, 7})};
   for (int j = 0; j < 4; ++j) {
     if (bias) columns[j] += bias[j];
     std::memcpy(to + j * to_stride, &columns[j], sizeof(Quad));
@@ -91,12 +100,13 @@ void copy_patches(const Window& window, std::int64_t channels, const float* x, s
   }
 }
 
-void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns, const float* bias,
-                   float* to, std::int64_t to_stride) {
+void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+                   const float* bias, float* to, std::int64_t to_stride) {
   const std::int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
   for (std::int64_t i = 0; i < whole_rows; i += 4)
     for (std::int64_t j = 0; j < whole_columns; j += 4)
-      transpose_block(from + i * from_stride + j, from_stride, bias ? bias + j : nullptr, to + j * to_stride + i, to_stride);
+      transpose_block(from + i * from_stride + j, from_stride, bias ? bias + j : nullptr, to + j * to_stride + i,
+                      to_stride);
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j)
       to[j * to_stride + i] = from[i * from_stride + j] + (bias ? bias[j] : 0.0f);

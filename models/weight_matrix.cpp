@@ -83,7 +83,8 @@ std::vector<float> matrix_values(const Model& model, const MatrixWeight& which) 
   std::vector<float> rows(values.begin(), values.end());
   if (which.transposed) {
     for (std::int64_t i = 0; i < which.n; ++i)
-      for (std::int64_t j = 0; j < which.k; ++j) rows[std::size_t(i * which.k + j)] = values[std::size_t(j * which.n + i)];
+      for (std::int64_t j = 0; j < which.k; ++j)
+        rows[std::size_t(i * which.k + j)] = values[std::size_t(j * which.n + i)];
   }
   return rows;
 }
@@ -104,7 +105,8 @@ std::map<std::string, std::optional<std::size_t>> sole_readers(const Graph& grap
 }
 
 /// The constant float tensor of n elements, the last axis n long, that a node reads at `input`, as float64.
-std::optional<std::vector<double>> constant_vector(const Model& model, const Node& node, std::size_t input, std::int64_t n) {
+std::optional<std::vector<double>> constant_vector(const Model& model, const Node& node, std::size_t input,
+                                                   std::int64_t n) {
   if (input >= node.inputs.size()) return std::nullopt;
   const auto found = model.weights.find(node.inputs[input]);
   if (found == model.weights.end()) return std::nullopt;

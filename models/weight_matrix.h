@@ -16,12 +16,12 @@ struct MatrixWeight {
   std::size_t node = 0;  ///< index into graph.nodes
   std::string weight;    ///< name in model.weights
   std::int64_t n = 0, k = 0;
-  std::int64_t groups = 1;      ///< Conv groups: rows [g*n/groups, (g+1)*n/groups) see their own inputs
-  bool transposed = false;      ///< the tensor lies as [k, n]
+  std::int64_t groups = 1;  ///< Conv groups: rows [g*n/groups, (g+1)*n/groups) see their own inputs
+  bool transposed = false;  ///< the tensor lies as [k, n]
 };
 
-/// In order of execution; a weight used by two nodes is listed for the first. Gemm with transA or alpha != 1 is not listed.
-/// Neither is a weight that somebody reads in another role (a table of Gather, the matrix of both directions).
+/// In order of execution; a weight used by two nodes is listed for the first. Gemm with transA or alpha != 1 is not
+/// listed. Neither is a weight that somebody reads in another role (a table of Gather, the matrix of both directions).
 std::vector<MatrixWeight> matrix_weights(const Model& model);
 
 /// The same for every node that uses such a weight: shared weights appear once per node.

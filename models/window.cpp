@@ -11,20 +11,22 @@ namespace {
 /// One value per spatial axis from an attribute; the axes are the last of the two.
 std::vector<std::int64_t> per_axis(const OpSite& site, std::string_view key, std::size_t count, std::int64_t otherwise,
                                    std::int64_t least) {
-  const std::vector<std::int64_t> values =
-      site.node->integers_or(key, std::vector<std::int64_t>(count, otherwise));
+  const std::vector<std::int64_t> values = site.node->integers_or(key, std::vector<std::int64_t>(count, otherwise));
   constexpr std::int64_t kMost = std::int64_t(1) << 20;
-  if (values.size() != count) site.fail(fmt::format("attribute '{}' must have {} values, not {}", key, count, values.size()));
+  if (values.size() != count)
+    site.fail(fmt::format("attribute '{}' must have {} values, not {}", key, count, values.size()));
   for (const std::int64_t value : values)
     if (value < least || value > kMost) site.fail(fmt::format("attribute '{}' has the value {}", key, value));
   return values;
 }
 
-/// Source: ONNX, Conv and MaxPool: SAME_* gives ceil(in / stride) results and splits the padding, the odd one where named.
+/// Source: ONNX, Conv and MaxPool: SAME_* gives ceil(in / stride) results and splits the padding, the odd one where
+/// named.
 void pad_to_same(Window& window, std::size_t axis, bool upper) {
   const std::int64_t reach_of = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
   const std::int64_t results = (window.in[axis] + window.stride[axis] - 1) / window.stride[axis];
-  const std::int64_t total = std::max<std::int64_t>(0, (results - 1) * window.stride[axis] + reach_of - window.in[axis]);
+  const std::int64_t total =
+      std::max<std::int64_t>(0, (results - 1) * window.stride[axis] + reach_of - window.in[axis]);
   window.begin[axis] = upper ? total / 2 : total - total / 2;
   window.end[axis] = total - window.begin[axis];
 }
@@ -35,7 +37,9 @@ std::int64_t results_along(const Window& window, std::size_t axis, bool round_up
   const std::int64_t room = window.in[axis] + window.begin[axis] + window.end[axis] - reach_of;
   if (room < 0) return 0;
   std::int64_t results = room / window.stride[axis] + 1;
-  if (round_up && room % window.stride[axis] != 0 && results * window.stride[axis] < window.in[axis] + window.begin[axis]) ++results;
+  if (round_up && room % window.stride[axis] != 0 &&
+      results * window.stride[axis] < window.in[axis] + window.begin[axis])
+    ++results;
   return results;
 }
 
@@ -75,7 +79,8 @@ Window plan_window(const OpSite& site, const std::vector<std::int64_t>& kernel, 
   Window window;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t axis = lead + i;
-    if (kernel[i] < 1 || kernel[i] > (std::int64_t(1) << 20)) site.fail(fmt::format("the kernel extent {} is not possible", kernel[i]));
+    if (kernel[i] < 1 || kernel[i] > (std::int64_t(1) << 20))
+      site.fail(fmt::format("the kernel extent {} is not possible", kernel[i]));
     window.in[axis] = x[2 + i];
     window.kernel[axis] = kernel[i];
     window.stride[axis] = strides[i];
@@ -87,8 +92,8 @@ Window plan_window(const OpSite& site, const std::vector<std::int64_t>& kernel, 
     if (same) pad_to_same(window, axis, automatic == "SAME_UPPER");
     window.out[axis] = results_along(window, axis, round_up);
     if (window.out[axis] < 1)
-      site.fail(fmt::format("a kernel of {} with dilation {} does not fit into {} padded elements", kernel[i], dilations[i],
-                            window.in[axis] + window.begin[axis] + window.end[axis]));
+      site.fail(fmt::format("a kernel of {} with dilation {} does not fit into {} padded elements", kernel[i],
+                            dilations[i], window.in[axis] + window.begin[axis] + window.end[axis]));
   }
   return window;
 }
@@ -113,7 +118,8 @@ ConvShape plan_conv_shape(const OpSite& site, std::int64_t out_channels, std::ve
   conv.out_channels = out_channels;
   conv.groups = site.node->integer_or("group", 1);
   if (conv.groups < 1 || conv.in_channels % conv.groups != 0 || out_channels % conv.groups != 0)
-    site.fail(fmt::format("{} groups do not divide {} input and {} output channels", conv.groups, conv.in_channels, out_channels));
+    site.fail(fmt::format("{} groups do not divide {} input and {} output channels", conv.groups, conv.in_channels,
+                          out_channels));
   return conv;
 }
 

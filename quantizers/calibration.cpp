@@ -90,13 +90,9 @@ Histogram side_of(const ValueStatistics& statistics, const std::vector<std::uint
 
 }  // namespace
 
-Histogram negative_side(const ValueStatistics& statistics) {
-  return side_of(statistics, statistics.negative);
-}
+Histogram negative_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.negative); }
 
-Histogram positive_side(const ValueStatistics& statistics) {
-  return side_of(statistics, statistics.positive);
-}
+Histogram positive_side(const ValueStatistics& statistics) { return side_of(statistics, statistics.positive); }
 
 Histogram magnitudes(const ValueStatistics& statistics, bool with_zeros) {
   Histogram both = positive_side(statistics);

@@ -10,9 +10,7 @@ namespace qb {
 namespace {
 
 /// A step that can be divided by: 1 for an empty range, and never subnormal.
-float step_of(float width, int steps) {
-  return width > 0 ? std::max(width / float(steps), FLT_MIN) : 1.0f;
-}
+float step_of(float width, int steps) { return width > 0 ? std::max(width / float(steps), FLT_MIN) : 1.0f; }
 
 /// The step, made smaller where `reach` of them would be more than a float can hold.
 float within_floats(float step, float reach) {
@@ -44,8 +42,6 @@ std::int32_t code_of(const Grid& grid, float value) {
   return std::int32_t(std::nearbyint(std::clamp(value / grid.scale, low, high))) + grid.zero;
 }
 
-float value_of(const Grid& grid, std::int32_t code) {
-  return grid.scale * float(code - grid.zero);
-}
+float value_of(const Grid& grid, std::int32_t code) { return grid.scale * float(code - grid.zero); }
 
 }  // namespace qb

@@ -202,15 +202,9 @@ std::vector<double> first_levels(const SortedValues& data, int k, KMeansInit ini
   for (int j = 0; j < k; ++j) {
     const double part = double(j) / (k - 1);
     switch (init) {
-      case KMeansInit::linear:
-        levels.push_back(low + (high - low) * part);
-        break;
-      case KMeansInit::density:
-        levels.push_back(quantile(data, part));
-        break;
-      default:
-        levels.push_back(quantile(data, (j + 0.5) / k));
-        break;
+      case KMeansInit::linear: levels.push_back(low + (high - low) * part); break;
+      case KMeansInit::density: levels.push_back(quantile(data, part)); break;
+      default: levels.push_back(quantile(data, (j + 0.5) / k)); break;
     }
   }
   return levels;

@@ -105,17 +105,11 @@ std::string_view option_of(const QuantSpec& spec, std::string_view key) {
   return {};
 }
 
-double number_of(const QuantSpec& spec, std::string_view key) {
-  return parse_double(option_of(spec, key)).value();
-}
+double number_of(const QuantSpec& spec, std::string_view key) { return parse_double(option_of(spec, key)).value(); }
 
-std::int64_t integer_of(const QuantSpec& spec, std::string_view key) {
-  return parse_int(option_of(spec, key)).value();
-}
+std::int64_t integer_of(const QuantSpec& spec, std::string_view key) { return parse_int(option_of(spec, key)).value(); }
 
-bool flag_of(const QuantSpec& spec, std::string_view key) {
-  return option_of(spec, key) == "1";
-}
+bool flag_of(const QuantSpec& spec, std::string_view key) { return option_of(spec, key) == "1"; }
 
 QuantFormat weight_format(const QuantSpec& spec, CodeKind kind) {
   QuantFormat format;

@@ -13,10 +13,10 @@ namespace qb {
 /// The text form is canonical: parse_quant_spec(to_text(s)) == s for every valid spec, and to_text is what run files,
 /// reports and unit ids store.
 struct QuantSpec {
-  std::string method = "float";  ///< a name from the quantizer registry
-  int weight_bits = 32;          ///< 2..8, or 32 for `float`
-  std::int64_t group = 0;        ///< weights per scale along k; 0: as the option `per` says
-  int activation_bits = 32;      ///< 2..8, or 32 for float activations
+  std::string method = "float";                             ///< a name from the quantizer registry
+  int weight_bits = 32;                                     ///< 2..8, or 32 for `float`
+  std::int64_t group = 0;                                   ///< weights per scale along k; 0: as the option `per` says
+  int activation_bits = 32;                                 ///< 2..8, or 32 for float activations
   std::map<std::string, std::string, std::less<>> options;  ///< without those at their default
   bool operator==(const QuantSpec&) const = default;
 };

@@ -18,7 +18,8 @@ struct QuantizerOption {
   std::string_view key, otherwise;  ///< name and default
   std::string_view accepted;        ///< "a|b|c" for words, "number 0..1" or "integer 1..100" for ranges
   std::string_view meaning;
-  std::string_view needs;  ///< without this the option is refused: "a<bits>", or "key=value" of another option; "" for nothing
+  std::string_view
+      needs;  ///< without this the option is refused: "a<bits>", or "key=value" of another option; "" for nothing
 };
 
 /// One matrix to quantize.
@@ -31,29 +32,30 @@ struct LayerProblem {
 struct QuantizerInfo {
   std::string_view name;
   std::string_view summary;
-  std::string_view paper;                     ///< "" for folklore
+  std::string_view paper;  ///< "" for folklore
   int min_bits, max_bits;
-  bool groups, activations, calibration;      ///< accepts g<size>; accepts a<bits>; needs samples even without a<bits>
-  std::span<const QuantizerOption> options;   ///< of weights; options of activations are shared (options.h)
+  bool groups, activations, calibration;     ///< accepts g<size>; accepts a<bits>; needs samples even without a<bits>
+  std::span<const QuantizerOption> options;  ///< of weights; options of activations are shared (options.h)
   PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&);  ///< null for `float`
-  std::string_view formats;                   ///< of the packed weights, as QuantFormat text
+  std::string_view formats;                                         ///< of the packed weights, as QuantFormat text
 };
 std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
 std::vector<std::string> quantizer_names();
 
-/// Whether quantize_model() reads its calibration samples: for fixed activation ranges, or because the method learns from them.
+/// Whether quantize_model() reads its calibration samples: for fixed activation ranges, or because the method learns
+/// from them.
 bool needs_calibration(const QuantSpec& spec);
 
 /// What became of one matrix.
 struct LayerReport {
   MatrixWeight where;
   std::string node, op;
-  std::string format;             ///< QuantFormat text, "f32" when skipped
+  std::string format;  ///< QuantFormat text, "f32" when skipped
   double bits_per_weight = 32;
-  double weight_sqnr_db = 0;      ///< float weights against decoded weights; +inf when equal
-  double code_entropy_bits = 0;   ///< of the code histogram; 0 when skipped
-  std::string skipped;            ///< why it stayed float; empty when quantized, and for the method `float`
+  double weight_sqnr_db = 0;     ///< float weights against decoded weights; +inf when equal
+  double code_entropy_bits = 0;  ///< of the code histogram; 0 when skipped
+  std::string skipped;           ///< why it stayed float; empty when quantized, and for the method `float`
 };
 
 struct QuantizedModel {

@@ -8,8 +8,8 @@
 namespace qb {
 
 /// One sentence per disagreement, in plan order; empty when there is none. Looks at provenance, unit ids, plan against
-/// measurements, outcomes against numbers, raw samples (finite, enough, stopped as said), items, errors against bounds, sizes,
-/// and builds. A pending unit is not a disagreement.
+/// measurements, outcomes against numbers, raw samples (finite, enough, stopped as said), items, errors against bounds,
+/// sizes, and builds. A pending unit is not a disagreement.
 std::vector<std::string> check_run(const RunRecord& run);
 
 }  // namespace qb

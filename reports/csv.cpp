@@ -25,9 +25,11 @@ std::string cell(const ExactValue& value) {
 std::string csv_table(const RunRecord& run) {
   std::string text;
   const auto columns = exact_columns();
-  for (const ExactColumn& column : columns) text += fmt::format("{}{}", column.name, &column == &columns.back() ? "\r\n" : ",");
+  for (const ExactColumn& column : columns)
+    text += fmt::format("{}{}", column.name, &column == &columns.back() ? "\r\n" : ",");
   for (const SummaryRow& row : rows_for_reading(run))
-    for (const ExactColumn& column : columns) text += cell(column.value(row)) + (&column == &columns.back() ? "\r\n" : ",");
+    for (const ExactColumn& column : columns)
+      text += cell(column.value(row)) + (&column == &columns.back() ? "\r\n" : ",");
   return text;
 }
 

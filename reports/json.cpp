@@ -22,12 +22,17 @@ std::string json_table(const RunRecord& run) {
   document["created_utc"] = run.created_utc;
   document["finished_utc"] = run.finished_utc;
   document["machines"] = nlohmann::ordered_json::array();
-  for (const HardwareProfile& machine : run.machines) document["machines"].push_back(nlohmann::ordered_json(to_json(machine)));
+  for (const HardwareProfile& machine : run.machines)
+    document["machines"].push_back(nlohmann::ordered_json(to_json(machine)));
   document["excluded"] = nlohmann::ordered_json::array();
   for (const ExcludedRow& row : run.excluded) {
     const Combination& c = row.combination;
-    document["excluded"].push_back(nlohmann::ordered_json{{"model", c.model}, {"quantizer", c.quantizer}, {"hardware", c.hardware},
-                                                          {"kernel", c.kernel}, {"batch", c.batch}, {"threads", c.threads},
+    document["excluded"].push_back(nlohmann::ordered_json{{"model", c.model},
+                                                          {"quantizer", c.quantizer},
+                                                          {"hardware", c.hardware},
+                                                          {"kernel", c.kernel},
+                                                          {"batch", c.batch},
+                                                          {"threads", c.threads},
                                                           {"reason", row.reason}});
   }
   document["rows"] = nlohmann::ordered_json::array();

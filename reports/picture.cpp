@@ -15,10 +15,10 @@ namespace qb {
 
 namespace {
 
-constexpr double kPanelWidth = 400, kPanelHeight = 300;                     ///< pixels, axes and heading included
-constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 58;          ///< room around a panel's frame
+constexpr double kPanelWidth = 400, kPanelHeight = 300;             ///< pixels, axes and heading included
+constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 58;  ///< room around a panel's frame
 constexpr double kMargin = 12, kTitleHeight = 54;
-constexpr double kLabelHeight = 13, kLetterWidth = 6.3;                     ///< of 11 pixel text: an upper bound for most fonts
+constexpr double kLabelHeight = 13, kLetterWidth = 6.3;  ///< of 11 pixel text: an upper bound for most fonts
 constexpr std::size_t kMostAcross = 4;
 
 /// Okabe and Ito's colours, told apart by most eyes; without their yellow, which fades on white.
@@ -27,7 +27,7 @@ constexpr const char* kColours[] = {"#000000", "#0072b2", "#d55e00", "#009e73", 
 /// Units that may be compared in one frame, in the order of reading.
 struct Panel {
   std::string heading;
-  std::string comparable;              ///< panels of one model, batch and thread count share their axes and stand in one line
+  std::string comparable;  ///< panels of one model, batch and thread count share their axes and stand in one line
   std::vector<SummaryRow> drawn;
   std::size_t without_numbers = 0;
 };
@@ -39,26 +39,33 @@ struct Axes {
 std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : one_line(text)) {
-    if (c == '&') result += "&amp;";
-    else if (c == '<') result += "&lt;";
-    else if (c == '>') result += "&gt;";
-    else if (c == '"') result += "&quot;";
-    else result += c;
+    if (c == '&')
+      result += "&amp;";
+    else if (c == '<')
+      result += "&lt;";
+    else if (c == '>')
+      result += "&gt;";
+    else if (c == '"')
+      result += "&quot;";
+    else
+      result += c;
   }
   return result;
 }
 
 std::size_t letters(std::string_view text) {
-  return std::size_t(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return std::size_t(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 std::string text_at(double x, double y, std::string_view style, std::string_view text) {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\">{}</text>\n", x, y, style, escaped(text));
 }
 
-std::string line_between(double x1, double y1, double x2, double y2, std::string_view style, std::string_view colour = {}) {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"{}/>\n", x1, y1, x2, y2, style,
-                     colour.empty() ? std::string() : fmt::format(" stroke=\"{}\"", colour));
+std::string line_between(double x1, double y1, double x2, double y2, std::string_view style,
+                         std::string_view colour = {}) {
+  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"{}/>\n", x1, y1, x2, y2,
+                     style, colour.empty() ? std::string() : fmt::format(" stroke=\"{}\"", colour));
 }
 
 /// "200 µs": a tick has few digits.
@@ -71,17 +78,21 @@ std::string tick_duration(double ns) {
 
 /// "rtn:w4", and the kernel where the study compares several optimized ones.
 std::string label_of(const SummaryRow& row, bool kernels_vary) {
-  return kernels_vary ? fmt::format("{} {}", row.combination.quantizer, row.combination.kernel) : row.combination.quantizer;
+  return kernels_vary ? fmt::format("{} {}", row.combination.quantizer, row.combination.kernel)
+                      : row.combination.quantizer;
 }
 
-std::string method_of(const SummaryRow& row) { return row.combination.quantizer.substr(0, row.combination.quantizer.find(':')); }
+std::string method_of(const SummaryRow& row) {
+  return row.combination.quantizer.substr(0, row.combination.quantizer.find(':'));
+}
 
 bool drawable(const SummaryRow& row) {
-  return row.status == "ok" && std::isfinite(row.accuracy.value) && std::isfinite(row.latency_ns.value) && row.latency_ns.value > 0;
+  return row.status == "ok" && std::isfinite(row.accuracy.value) && std::isfinite(row.latency_ns.value) &&
+         row.latency_ns.value > 0;
 }
 
-/// Rows without numbers are counted in the first panel of their combination, whatever machine it is of; those of combinations
-/// without a panel in `nowhere`.
+/// Rows without numbers are counted in the first panel of their combination, whatever machine it is of; those of
+/// combinations without a panel in `nowhere`.
 std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows, std::size_t& nowhere) {
   const auto says = [&](std::string_view name) {
     const auto axis = std::find_if(axes().begin(), axes().end(), [&](const Axis& a) { return a.name == name; });
@@ -94,13 +105,17 @@ std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows, std::size_t& n
   for (const SummaryRow& row : rows) {
     const Combination& c = row.combination;
     const Point point{c.model, c.batch, int(c.threads), c.hardware};
-    if (!drawable(row)) ++without_numbers[point];
-    else panels[{point, row.machine_key}].drawn.push_back(row);
+    if (!drawable(row))
+      ++without_numbers[point];
+    else
+      panels[{point, row.machine_key}].drawn.push_back(row);
   }
   for (const auto& [point, count] : without_numbers) {
     const auto first = panels.lower_bound({point, std::string()});
-    if (first != panels.end() && first->first.first == point) first->second.without_numbers = count;
-    else nowhere += count;
+    if (first != panels.end() && first->first.first == point)
+      first->second.without_numbers = count;
+    else
+      nowhere += count;
   }
   std::vector<Panel> found;
   for (auto& [key, panel] : panels) {
@@ -116,9 +131,9 @@ std::vector<Panel> panels_of(const std::vector<SummaryRow>& rows, std::size_t& n
 
 bool is_perplexity(const SummaryRow& row) { return row.metric == "perplexity"; }
 
-/// What the vertical axis measures, on a logarithmic scale: perplexity, or the share of wrong answers, which tells 97 % from 98 % beside a method that
-/// fails. None wrong counts as half of one, since a logarithmic scale has no zero; no perplexity is below 1, though an
-/// interval's end may be.
+/// What the vertical axis measures, on a logarithmic scale: perplexity, or the share of wrong answers, which tells 97 %
+/// from 98 % beside a method that fails. None wrong counts as half of one, since a logarithmic scale has no zero; no
+/// perplexity is below 1, though an interval's end may be.
 double depth_of(const SummaryRow& row, double accuracy) {
   return is_perplexity(row) ? std::max(accuracy, 1.0) : std::max(1 - accuracy, 0.5 / double(row.samples));
 }
@@ -140,20 +155,26 @@ Axes axes_of(const std::vector<Panel>& panels, const std::string& comparable) {
 
 double or_else(double value, double other) { return std::isfinite(value) ? value : other; }
 
-std::string without_numbers(std::size_t count) { return fmt::format("{} unit{} without numbers: see the table", count, count == 1 ? "" : "s"); }
+std::string without_numbers(std::size_t count) {
+  return fmt::format("{} unit{} without numbers: see the table", count, count == 1 ? "" : "s");
+}
 
 /// Panel coordinates: the frame is where marks stand.
 class Drawing {
  public:
-  Drawing(const Panel& panel, const Axes& axes, double left, double top, bool kernels_vary, const std::map<std::string, const char*>& colours)
-      : panel_(panel), axes_(axes), frame_{left + kLeft, top + kTop, left + kPanelWidth - kRight, top + kPanelHeight - kBottom},
-        kernels_vary_(kernels_vary), colours_(colours) {}
+  Drawing(const Panel& panel, const Axes& axes, double left, double top, bool kernels_vary,
+          const std::map<std::string, const char*>& colours)
+      : panel_(panel),
+        axes_(axes),
+        frame_{left + kLeft, top + kTop, left + kPanelWidth - kRight, top + kPanelHeight - kBottom},
+        kernels_vary_(kernels_vary),
+        colours_(colours) {}
 
   std::string svg() const {
     std::string text = text_at(frame_.left, frame_.top - 12, "heading", panel_.heading);
     text += grid() + points();
-    text += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"frame\"/>\n", frame_.left, frame_.top,
-                        frame_.right - frame_.left, frame_.bottom - frame_.top);
+    text += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"frame\"/>\n",
+                        frame_.left, frame_.top, frame_.right - frame_.left, frame_.bottom - frame_.top);
     if (panel_.without_numbers > 0)
       text += text_at(frame_.left, frame_.bottom + 50, "small", without_numbers(panel_.without_numbers));
     return text;
@@ -174,12 +195,15 @@ class Drawing {
     for (const double value : ticks(axes_.accuracy)) {
       const double at = y(value);
       text += line_between(frame_.left, at, frame_.right, at, "grid");
-      text += text_at(frame_.left - 6, at + 4, "small end", language ? fmt::format("{:.6g}", value) : fmt::format("{:.6g} %", 100 - 100 * value));
+      text += text_at(frame_.left - 6, at + 4, "small end",
+                      language ? fmt::format("{:.6g}", value) : fmt::format("{:.6g} %", 100 - 100 * value));
     }
-    text += text_at((frame_.left + frame_.right) / 2, frame_.bottom + 33, "axis middle", "median latency of one batch (log)");
+    text += text_at((frame_.left + frame_.right) / 2, frame_.bottom + 33, "axis middle",
+                    "median latency of one batch (log)");
     const double middle = (frame_.top + frame_.bottom) / 2, across = frame_.left - kLeft + 13;
-    text += fmt::format("<text transform=\"translate({:.1f} {:.1f}) rotate(-90)\" class=\"axis middle\">{}</text>\n", across, middle,
-                        language ? "perplexity (log, less is better)" : "top-1 accuracy (log of errors)");
+    text +=
+        fmt::format("<text transform=\"translate({:.1f} {:.1f}) rotate(-90)\" class=\"axis middle\">{}</text>\n",
+                    across, middle, language ? "perplexity (log, less is better)" : "top-1 accuracy (log of errors)");
     return text;
   }
 
@@ -205,10 +229,13 @@ class Drawing {
       whiskers += line_between(ends.left, mark.y, ends.right, mark.y, "whisker", colour);
       whiskers += line_between(mark.x, ends.top, mark.x, ends.bottom, "whisker", colour);
       if (places[i].led)
-        whiskers += line_between(mark.x, mark.y, std::clamp(mark.x, label.left, label.right), std::clamp(mark.y, label.top, label.bottom), "lead", colour);
-      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.6\" fill=\"{}\" class=\"mark\"/>\n", mark.x, mark.y, colour);
-      labels += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" fill=\"{}\" class=\"label middle\">{}</text>\n", (label.left + label.right) / 2,
-                            label.bottom - 3, colour, escaped(label_of(panel_.drawn[i], kernels_vary_)));
+        whiskers += line_between(mark.x, mark.y, std::clamp(mark.x, label.left, label.right),
+                                 std::clamp(mark.y, label.top, label.bottom), "lead", colour);
+      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.6\" fill=\"{}\" class=\"mark\"/>\n", mark.x,
+                          mark.y, colour);
+      labels += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" fill=\"{}\" class=\"label middle\">{}</text>\n",
+                            (label.left + label.right) / 2, label.bottom - 3, colour,
+                            escaped(label_of(panel_.drawn[i], kernels_vary_)));
     }
     return whiskers + dots + labels;
   }
@@ -246,16 +273,18 @@ text { font-family: Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-ser
 </style>
 )";
 
-/// Panels side by side when they share axes, and a new line for the next model, batch or thread count; simply in order when no
-/// two share axes.
+/// Panels side by side when they share axes, and a new line for the next model, batch or thread count; simply in order
+/// when no two share axes.
 struct Grid {
-  std::vector<std::pair<std::size_t, std::size_t>> cells;   ///< column and line of each panel
+  std::vector<std::pair<std::size_t, std::size_t>> cells;  ///< column and line of each panel
   std::size_t columns = 1, lines = 0;
 };
 
 Grid grid_of(const std::vector<Panel>& panels) {
   Grid grid;
-  const bool some_share = std::adjacent_find(panels.begin(), panels.end(), [](const Panel& a, const Panel& b) { return a.comparable == b.comparable; }) != panels.end();
+  const bool some_share = std::adjacent_find(panels.begin(), panels.end(), [](const Panel& a, const Panel& b) {
+                            return a.comparable == b.comparable;
+                          }) != panels.end();
   const std::size_t most = some_share ? kMostAcross : kMostAcross / 2;
   std::size_t column = 0;
   for (std::size_t i = 0; i < panels.size(); ++i) {
@@ -277,21 +306,28 @@ std::string svg_picture(const RunRecord& run) {
   std::size_t nowhere = 0;
   const std::vector<Panel> panels = panels_of(rows, nowhere);
   const Grid grid = grid_of(panels);
-  const auto kernel = std::find_if(axes().begin(), axes().end(), [](const Axis& axis) { return axis.name == "kernel"; });
+  const auto kernel =
+      std::find_if(axes().begin(), axes().end(), [](const Axis& axis) { return axis.name == "kernel"; });
   const bool kernels_vary = varies(*kernel, rows);
   const std::map<std::string, const char*> colours = colours_of(rows);
 
-  const double width = 2 * kMargin + double(grid.columns) * kPanelWidth, height = 2 * kMargin + kTitleHeight + double(grid.lines) * kPanelHeight;
-  std::string text = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{0:.0f}\" height=\"{1:.0f}\" viewBox=\"0 0 {0:.0f} {1:.0f}\">\n", width, height);
+  const double width = 2 * kMargin + double(grid.columns) * kPanelWidth,
+               height = 2 * kMargin + kTitleHeight + double(grid.lines) * kPanelHeight;
+  std::string text = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{0:.0f}\" height=\"{1:.0f}\" viewBox=\"0 0 {0:.0f} {1:.0f}\">\n",
+      width, height);
   text += fmt::format("<title>{}: accuracy against latency</title>\n{}", escaped(run.study_name), kStyle);
   text += fmt::format("<rect width=\"{:.0f}\" height=\"{:.0f}\" fill=\"#ffffff\"/>\n", width, height);
   text += text_at(kMargin, kMargin + 14, "title", run.study_name);
-  text += text_at(kMargin, kMargin + 32, "small", rows.empty() ? "no unit with optimized kernels" : "optimized kernels only; whiskers: 95 % intervals");
+  text += text_at(kMargin, kMargin + 32, "small",
+                  rows.empty() ? "no unit with optimized kernels" : "optimized kernels only; whiskers: 95 % intervals");
   if (nowhere > 0) text += text_at(kMargin, kMargin + 46, "small", "not drawn: " + without_numbers(nowhere));
   for (std::size_t i = 0; i < panels.size(); ++i) {
     const Axes shared = axes_of(panels, panels[i].comparable);
     const auto [column, line] = grid.cells[i];
-    text += Drawing(panels[i], shared, kMargin + double(column) * kPanelWidth, kMargin + kTitleHeight + double(line) * kPanelHeight, kernels_vary, colours).svg();
+    text += Drawing(panels[i], shared, kMargin + double(column) * kPanelWidth,
+                    kMargin + kTitleHeight + double(line) * kPanelHeight, kernels_vary, colours)
+                .svg();
   }
   return text + "</svg>\n";
 }

@@ -29,10 +29,13 @@ double overlap(const Box& a, const Box& b) {
 
 /// Two thin boxes, of one pixel to either side.
 std::array<Box, 2> whisker_boxes(const Mark& mark) {
-  return {Box{mark.whiskers.left, mark.y - 1, mark.whiskers.right, mark.y + 1}, Box{mark.x - 1, mark.whiskers.top, mark.x + 1, mark.whiskers.bottom}};
+  return {Box{mark.whiskers.left, mark.y - 1, mark.whiskers.right, mark.y + 1},
+          Box{mark.x - 1, mark.whiskers.top, mark.x + 1, mark.whiskers.bottom}};
 }
 
-Box around(const Mark& mark) { return {mark.x - kMarkRadius, mark.y - kMarkRadius, mark.x + kMarkRadius, mark.y + kMarkRadius}; }
+Box around(const Mark& mark) {
+  return {mark.x - kMarkRadius, mark.y - kMarkRadius, mark.x + kMarkRadius, mark.y + kMarkRadius};
+}
 
 struct Candidate {
   Box box;
@@ -49,7 +52,9 @@ std::vector<Candidate> candidates(const Mark& mark, double height) {
     for (const auto& [across, down] : kDirections) {
       const double middle_x = mark.x + across * (distance + mark.label_width / 2);
       const double middle_y = mark.y + down * (distance + height / 2);
-      found.push_back({{middle_x - mark.label_width / 2, middle_y - height / 2, middle_x + mark.label_width / 2, middle_y + height / 2}, distance});
+      found.push_back({{middle_x - mark.label_width / 2, middle_y - height / 2, middle_x + mark.label_width / 2,
+                        middle_y + height / 2},
+                       distance});
     }
   return found;
 }
@@ -60,12 +65,14 @@ std::pair<double, double> end_of_lead(const Mark& mark, const Box& label) {
 }
 
 /// Pixels, by steps, that the line to a label runs over other marks and labels.
-double crossed(const Candidate& candidate, std::size_t own, std::span<const Mark> marks, const std::vector<LabelPlace>& placed) {
+double crossed(const Candidate& candidate, std::size_t own, std::span<const Mark> marks,
+               const std::vector<LabelPlace>& placed) {
   constexpr int kSteps = 24;
   const auto [end_x, end_y] = end_of_lead(marks[own], candidate.box);
   double pixels = 0;
   for (int step = 1; step < kSteps; ++step) {
-    const double x = marks[own].x + (end_x - marks[own].x) * step / kSteps, y = marks[own].y + (end_y - marks[own].y) * step / kSteps;
+    const double x = marks[own].x + (end_x - marks[own].x) * step / kSteps,
+                 y = marks[own].y + (end_y - marks[own].y) * step / kSteps;
     const auto inside = [&](const Box& box) { return x > box.left && x < box.right && y > box.top && y < box.bottom; };
     for (std::size_t i = 0; i < marks.size(); ++i)
       if (i != own && (inside(placed[i].box) || inside(around(marks[i])))) pixels += candidate.distance / kSteps;
@@ -74,9 +81,11 @@ double crossed(const Candidate& candidate, std::size_t own, std::span<const Mark
 }
 
 /// What it would cost to put the label of `own` there. Square pixels of covered text weigh most.
-double cost(const Candidate& candidate, std::size_t own, std::span<const Mark> marks, const std::vector<LabelPlace>& placed, const Box& frame) {
+double cost(const Candidate& candidate, std::size_t own, std::span<const Mark> marks,
+            const std::vector<LabelPlace>& placed, const Box& frame) {
   const Box& box = candidate.box;
-  const double outside = std::max({frame.left - box.left, box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom, 0.0});
+  const double outside =
+      std::max({frame.left - box.left, box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom, 0.0});
   double sum = candidate.distance * 0.6 + outside * 1000 + 8 * crossed(candidate, own, marks, placed);
   for (std::size_t i = 0; i < marks.size(); ++i) {
     if (i != own) sum += 20 * overlap(box, placed[i].box);
@@ -103,11 +112,14 @@ std::vector<double> ticks(const Scale& scale) {
   const double decades = scale.high - scale.low;
   std::vector<double> found;
   if (decades < 0.7) {
-    const double low = std::pow(10.0, scale.low), high = std::pow(10.0, scale.high), step = round_step((high - low) / 6);
+    const double low = std::pow(10.0, scale.low), high = std::pow(10.0, scale.high),
+                 step = round_step((high - low) / 6);
     for (double i = std::ceil(low / step); i * step <= high; ++i) found.push_back(i * step);
     return found;
   }
-  const std::vector<double> factors = decades > 4 ? std::vector<double>{1} : decades > 2 ? std::vector<double>{1, 2, 5} : std::vector<double>{1, 2, 3, 5};
+  const std::vector<double> factors = decades > 4   ? std::vector<double>{1}
+                                      : decades > 2 ? std::vector<double>{1, 2, 5}
+                                                    : std::vector<double>{1, 2, 3, 5};
   for (double power = std::floor(scale.low); power <= scale.high; ++power)
     for (const double factor : factors) {
       const double value = factor * std::pow(10.0, power);

@@ -42,7 +42,8 @@ double binomial_cdf(std::int64_t k, std::int64_t n, double p) {
   if (k >= n) return 1;
   double sum = 0;
   for (std::int64_t i = 0; i <= k; ++i)
-    sum += std::exp(log_factorial(n) - log_factorial(i) - log_factorial(n - i) + double(i) * std::log(p) + double(n - i) * std::log1p(-p));
+    sum += std::exp(log_factorial(n) - log_factorial(i) - log_factorial(n - i) + double(i) * std::log(p) +
+                    double(n - i) * std::log1p(-p));
   return std::min(sum, 1.0);
 }
 
@@ -54,7 +55,8 @@ Estimate median_interval(std::span<const double> values, double confidence) {
   const double tail = (1 - confidence) / 2 + 1e-12;
   std::int64_t rank = 0;
   double below = 0;
-  while (rank < n / 2 && (below += std::exp(log_factorial(n) - log_factorial(rank) - log_factorial(n - rank) - double(n) * std::log(2.0))) <= tail)
+  while (rank < n / 2 && (below += std::exp(log_factorial(n) - log_factorial(rank) - log_factorial(n - rank) -
+                                            double(n) * std::log(2.0))) <= tail)
     ++rank;
   if (rank == 0) return estimate;
   estimate.low = rising[std::size_t(rank - 1)];
@@ -68,8 +70,10 @@ std::int64_t percentile_needs(double p, std::int64_t t, double confidence) {
   while (binomial_cdf(t, high, 1 - p) > 1 - confidence) high *= 2;
   while (low < high) {
     const std::int64_t middle = low + (high - low) / 2;
-    if (binomial_cdf(t, middle, 1 - p) <= 1 - confidence) high = middle;
-    else low = middle + 1;
+    if (binomial_cdf(t, middle, 1 - p) <= 1 - confidence)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return low;
 }
@@ -88,7 +92,8 @@ Estimate wilson(std::int64_t hits, std::int64_t n) {
   if (n == 0) return {};
   const double share = double(hits) / double(n), z2 = kNormal975 * kNormal975, count = double(n);
   const double centre = (share + z2 / (2 * count)) / (1 + z2 / count);
-  const double reach = kNormal975 / (1 + z2 / count) * std::sqrt(share * (1 - share) / count + z2 / (4 * count * count));
+  const double reach =
+      kNormal975 / (1 + z2 / count) * std::sqrt(share * (1 - share) / count + z2 / (4 * count * count));
   return {share, std::max(0.0, centre - reach), std::min(1.0, centre + reach)};
 }
 

@@ -11,7 +11,8 @@ namespace {
 /// Time of one batch in each block after the warm-up.
 std::vector<double> batch_times(const SampleSet& set) {
   std::vector<double> times;
-  for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i) times.push_back(set.time_ns[i] / double(set.iterations[i]));
+  for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i)
+    times.push_back(set.time_ns[i] / double(set.iterations[i]));
   return times;
 }
 
@@ -57,7 +58,8 @@ void judge(const Measurement& m, SummaryRow& row) {
 void weigh(const Measurement& m, SummaryRow& row) {
   row.bits_per_weight = m.bits_per_weight;
   if (m.packed_bytes >= 0 && m.other_bytes >= 0) row.model_bytes = m.packed_bytes + m.other_bytes;
-  if (m.peak_bytes >= 0 && m.base_bytes >= 0 && m.peak_bytes >= m.base_bytes) row.peak_bytes = m.peak_bytes - m.base_bytes;
+  if (m.peak_bytes >= 0 && m.base_bytes >= 0 && m.peak_bytes >= m.base_bytes)
+    row.peak_bytes = m.peak_bytes - m.base_bytes;
 }
 
 void time(const Measurement& m, SummaryRow& row) {
@@ -115,13 +117,15 @@ std::vector<SummaryRow> summary_rows(const RunRecord& run) {
     const auto found = by_unit.find(plan.unit.id);
     measured.push_back(found == by_unit.end() ? nullptr : found->second);
     rows.push_back(summary_row(plan, measured.back()));
-    if (rows.back().combination.quantizer == "float" && rows.back().status == "ok") floats[partner_of(rows.back())] = measured.back();
+    if (rows.back().combination.quantizer == "float" && rows.back().status == "ok")
+      floats[partner_of(rows.back())] = measured.back();
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].status != "ok") continue;
     if (const auto partner = floats.find(partner_of(rows[i])); partner != floats.end())
-      rows[i].speedup = partner->second == measured[i] ? Estimate{1, 1, 1}
-                                                       : ratio_of_medians(batch_times(partner->second->hot), batch_times(measured[i]->hot));
+      rows[i].speedup = partner->second == measured[i]
+                            ? Estimate{1, 1, 1}
+                            : ratio_of_medians(batch_times(partner->second->hot), batch_times(measured[i]->hot));
   }
   return rows;
 }

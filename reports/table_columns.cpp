@@ -25,13 +25,16 @@ std::string small_number(double value) {
   return value == 0 ? "0" : fmt::format("{:.2g}", value);
 }
 
-std::string percent_text(double share) { return std::isfinite(share) ? fmt::format("{:.2f} %", 100 * share) : std::string(kNothing); }
+std::string percent_text(double share) {
+  return std::isfinite(share) ? fmt::format("{:.2f} %", 100 * share) : std::string(kNothing);
+}
 
 std::string accuracy_text(const SummaryRow& row) {
   const Estimate& a = row.accuracy;
   if (!std::isfinite(a.value)) return std::string(kNothing);
   if (row.metric == "perplexity")
-    return std::isfinite(a.low) ? fmt::format("ppl {:.3f} [{:.3f}, {:.3f}]", a.value, a.low, a.high) : fmt::format("ppl {:.3f}", a.value);
+    return std::isfinite(a.low) ? fmt::format("ppl {:.3f} [{:.3f}, {:.3f}]", a.value, a.low, a.high)
+                                : fmt::format("ppl {:.3f}", a.value);
   return fmt::format("{:.2f} % [{:.2f}, {:.2f}]", 100 * a.value, 100 * a.low, 100 * a.high);
 }
 
@@ -44,11 +47,14 @@ std::string change_text(const SummaryRow& row) {
 std::string flips_text(const SummaryRow& row) {
   if (row.flips < 0) return std::string(kNothing);
   if (row.flips == 0) return "0";
-  return row.flip_p < 0.001 ? fmt::format("{} (p<0.001)", row.flips) : fmt::format("{} (p={:.3f})", row.flips, row.flip_p);
+  return row.flip_p < 0.001 ? fmt::format("{} (p<0.001)", row.flips)
+                            : fmt::format("{} (p={:.3f})", row.flips, row.flip_p);
 }
 
 /// The record stores an infinite ratio (equal outputs) as 999.
-std::string sqnr_text(const SummaryRow& row) { return row.output_sqnr_db >= 999 ? "equal" : number(row.output_sqnr_db, 1); }
+std::string sqnr_text(const SummaryRow& row) {
+  return row.output_sqnr_db >= 999 ? "equal" : number(row.output_sqnr_db, 1);
+}
 
 std::string kernel_error_text(const SummaryRow& row) {
   if (!std::isfinite(row.kernel_error)) return std::string(kNothing);
@@ -59,19 +65,23 @@ std::string latency_text(const SummaryRow& row) {
   const Estimate& t = row.latency_ns;
   if (!std::isfinite(t.value)) return std::string(kNothing);
   if (!std::isfinite(t.low)) return fmt::format("{} (few)", duration_text(t.value));
-  return fmt::format("{} ±{:.1f} %", duration_text(t.value), 100 * std::max(t.high - t.value, t.value - t.low) / t.value);
+  return fmt::format("{} ±{:.1f} %", duration_text(t.value),
+                     100 * std::max(t.high - t.value, t.value - t.low) / t.value);
 }
 
 std::string speedup_text(const SummaryRow& row) {
   const Estimate& s = row.speedup;
   if (!std::isfinite(s.value)) return std::string(kNothing);
   if (row.combination.quantizer == "float") return "1x";
-  return std::isfinite(s.low) ? fmt::format("{:.2f}x [{:.2f}, {:.2f}]", s.value, s.low, s.high) : fmt::format("{:.2f}x (few)", s.value);
+  return std::isfinite(s.low) ? fmt::format("{:.2f}x [{:.2f}, {:.2f}]", s.value, s.low, s.high)
+                              : fmt::format("{:.2f}x (few)", s.value);
 }
 
 std::string size_text(std::int64_t bytes) { return bytes < 0 ? std::string(kNothing) : bytes_text(double(bytes)); }
 
-std::string status_text(const SummaryRow& row) { return row.status == "ok" && !row.noise.empty() ? "noisy" : row.status; }
+std::string status_text(const SummaryRow& row) {
+  return row.status == "ok" && !row.noise.empty() ? "noisy" : row.status;
+}
 
 /// "rtn:w4a8" → 4; 32 where the text names no width.
 int weight_bits(std::string_view quantizer) {
@@ -93,7 +103,8 @@ std::span<const Axis> axes() {
       {"quantizer", false, [](const Row& r) { return one_line(r.combination.quantizer); }},
       {"kernel", false, [](const Row& r) { return one_line(r.combination.kernel); }},
       {"threads", false, [](const Row& r) { return fmt::format("{}", r.combination.threads); }},
-      {"machine", false, [](const Row& r) { return r.machine_key.empty() ? "-" : one_line(r.machine_key.substr(0, 8)); }},
+      {"machine", false,
+       [](const Row& r) { return r.machine_key.empty() ? "-" : one_line(r.machine_key.substr(0, 8)); }},
   };
   return table;
 }
@@ -114,7 +125,8 @@ std::string constant_axes(std::span<const SummaryRow> rows) {
   std::vector<std::string> parts;
   for (const Axis& axis : axes()) {
     if (varies(axis, rows)) continue;
-    const auto named = std::find_if(rows.begin(), rows.end(), [&](const SummaryRow& row) { return axis.text(row) != kNothing; });
+    const auto named =
+        std::find_if(rows.begin(), rows.end(), [&](const SummaryRow& row) { return axis.text(row) != kNothing; });
     if (named != rows.end()) parts.push_back(fmt::format("{} {}", axis.name, axis.text(*named)));
   }
   return join(parts, ", ");
@@ -123,21 +135,42 @@ std::string constant_axes(std::span<const SummaryRow> rows) {
 std::span<const ShownColumn> shown_columns() {
   using Row = SummaryRow;
   static constexpr ShownColumn table[] = {
-      {Part::bargain, "accuracy", "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors", 1, accuracy_text},
-      {Part::bargain, "to float", "accuracy minus that of the float model on the same samples, in percentage points (pp) or perplexity", 4, change_text},
-      {Part::loss, "top-5", "share of samples whose target is among the five classes with the highest scores", 14, [](const Row& r) { return percent_text(r.top5.value); }},
-      {Part::loss, "flips", "samples with another first answer than the float model's; p: McNemar's exact two-sided probability that losses and gains of right answers are equally likely", 10, flips_text},
-      {Part::loss, "SQNR dB", "signal to quantization noise of the model's outputs against the float model", 7, sqnr_text},
-      {Part::loss, "cosine", "of the angle between the model's outputs and the float model's, all samples together", 12, [](const Row& r) { return number(r.cosine, 5); }},
-      {Part::loss, "KL nats", "mean over the samples of the Kullback-Leibler divergence of the answer's distribution from the float model's", 11, [](const Row& r) { return small_number(r.kl_mean_nats); }},
-      {Part::loss, "KL p99", "bound that 99 % of the samples' divergences do not exceed, at confidence 0.99, in nats; from 459 samples on", 13, [](const Row& r) { return small_number(r.kl_p99_nats); }},
-      {Part::loss, "kernel error", "largest difference between optimized and reference kernel, over sum |a||w|", 8, kernel_error_text},
-      {Part::bargain, "latency", "median time of one batch with warm buffers; ± the farther end of its distribution-free 95 % interval; (few): too few blocks for one", 1, latency_text},
-      {Part::bargain, "speed-up", "median latency of float over this row's, same model, hardware, kernel, batch, threads and machine, with a 95 % interval within one launch; shown, never a verdict", 3, speedup_text},
-      {Part::bargain, "bits/weight", "of quantized weights with scales, offsets and codebooks counted", 5, [](const Row& r) { return number(r.bits_per_weight, 2); }},
-      {Part::bargain, "model", "bytes of all weights as packed, unquantized ones included", 6, [](const Row& r) { return size_text(r.model_bytes); }},
-      {Part::bargain, "peak", "growth of the resident memory from before loading to the peak of a run", 9, [](const Row& r) { return size_text(r.peak_bytes); }},
-      {Part::bargain, "status", "ok, noisy (timed on a machine that was not quiet), or why there are no numbers", 0, status_text},
+      {Part::bargain, "accuracy", "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors", 1,
+       accuracy_text},
+      {Part::bargain, "to float",
+       "accuracy minus that of the float model on the same samples, in percentage points (pp) or perplexity", 4,
+       change_text},
+      {Part::loss, "top-5", "share of samples whose target is among the five classes with the highest scores", 14,
+       [](const Row& r) { return percent_text(r.top5.value); }},
+      {Part::loss, "flips",
+       "samples with another first answer than the float model's; p: McNemar's exact two-sided probability that losses and gains of right answers are equally likely",
+       10, flips_text},
+      {Part::loss, "SQNR dB", "signal to quantization noise of the model's outputs against the float model", 7,
+       sqnr_text},
+      {Part::loss, "cosine", "of the angle between the model's outputs and the float model's, all samples together", 12,
+       [](const Row& r) { return number(r.cosine, 5); }},
+      {Part::loss, "KL nats",
+       "mean over the samples of the Kullback-Leibler divergence of the answer's distribution from the float model's",
+       11, [](const Row& r) { return small_number(r.kl_mean_nats); }},
+      {Part::loss, "KL p99",
+       "bound that 99 % of the samples' divergences do not exceed, at confidence 0.99, in nats; from 459 samples on",
+       13, [](const Row& r) { return small_number(r.kl_p99_nats); }},
+      {Part::loss, "kernel error", "largest difference between optimized and reference kernel, over sum |a||w|", 8,
+       kernel_error_text},
+      {Part::bargain, "latency",
+       "median time of one batch with warm buffers; ± the farther end of its distribution-free 95 % interval; (few): too few blocks for one",
+       1, latency_text},
+      {Part::bargain, "speed-up",
+       "median latency of float over this row's, same model, hardware, kernel, batch, threads and machine, with a 95 % interval within one launch; shown, never a verdict",
+       3, speedup_text},
+      {Part::bargain, "bits/weight", "of quantized weights with scales, offsets and codebooks counted", 5,
+       [](const Row& r) { return number(r.bits_per_weight, 2); }},
+      {Part::bargain, "model", "bytes of all weights as packed, unquantized ones included", 6,
+       [](const Row& r) { return size_text(r.model_bytes); }},
+      {Part::bargain, "peak", "growth of the resident memory from before loading to the peak of a run", 9,
+       [](const Row& r) { return size_text(r.peak_bytes); }},
+      {Part::bargain, "status", "ok, noisy (timed on a machine that was not quiet), or why there are no numbers", 0,
+       status_text},
   };
   return table;
 }
@@ -223,7 +256,8 @@ std::vector<SummaryRow> rows_for_reading(const RunRecord& run) {
   const auto key = [](const SummaryRow& row) {
     const Combination& c = row.combination;
     const std::string method = c.quantizer == "float" ? "" : c.quantizer.substr(0, c.quantizer.find(':'));
-    return std::tuple(c.model, c.hardware, c.batch, c.threads, c.kernel, method, -weight_bits(c.quantizer), c.quantizer);
+    return std::tuple(c.model, c.hardware, c.batch, c.threads, c.kernel, method, -weight_bits(c.quantizer),
+                      c.quantizer);
   };
   std::stable_sort(rows.begin(), rows.end(), [&](const SummaryRow& a, const SummaryRow& b) { return key(a) < key(b); });
   return rows;
@@ -244,7 +278,8 @@ std::string counts_text(std::span<const SummaryRow> rows) {
     parts.push_back(fmt::format("{} {}", count, status));
     if (status == "ok" && noisy > 0) parts.back() += fmt::format(" ({} noisy)", noisy);
   }
-  return fmt::format("{} unit{}{}{}", rows.size(), rows.size() == 1 ? "" : "s", parts.empty() ? "" : ": ", join(parts, ", "));
+  return fmt::format("{} unit{}{}{}", rows.size(), rows.size() == 1 ? "" : "s", parts.empty() ? "" : ": ",
+                     join(parts, ", "));
 }
 
 std::string one_line(std::string_view text) {

@@ -11,10 +11,11 @@
 
 namespace qb {
 
-/// A dimension of the study. What does not vary in a run is said once; what varies stands in every row or group heading.
+/// A dimension of the study. What does not vary in a run is said once; what varies stands in every row or group
+/// heading.
 struct Axis {
   std::string_view name;
-  bool heads_group;   ///< rows that share model, hardware and batch stand together
+  bool heads_group;  ///< rows that share model, hardware and batch stand together
   std::string (*text)(const SummaryRow&);
 };
 std::span<const Axis> axes();
@@ -23,14 +24,14 @@ bool varies(const Axis& axis, std::span<const SummaryRow> rows);
 std::string constant_axes(std::span<const SummaryRow> rows);
 
 /// The question that a column answers. Markdown gives each its own table.
-enum class Part : std::uint8_t { bargain, loss };   ///< what it costs and buys; where accuracy and outputs changed
+enum class Part : std::uint8_t { bargain, loss };  ///< what it costs and buys; where accuracy and outputs changed
 
 /// A column for people: rounded, with its interval; "-" where there is no number.
 struct ShownColumn {
   Part part;
   std::string_view heading;
-  std::string_view meaning;   ///< one sentence
-  int rank;                   ///< the highest rank is dropped first where width is short; 0 stays
+  std::string_view meaning;  ///< one sentence
+  int rank;                  ///< the highest rank is dropped first where width is short; 0 stays
   std::string (*text)(const SummaryRow&);
 };
 std::span<const ShownColumn> shown_columns();
@@ -44,11 +45,13 @@ struct ExactColumn {
 std::span<const ExactColumn> exact_columns();
 bool missing(const ExactValue& value);
 
-/// Axes that vary and head groups, and "model glyphs-cnn, batch 1": what the rows of a group share and other groups do not.
+/// Axes that vary and head groups, and "model glyphs-cnn, batch 1": what the rows of a group share and other groups do
+/// not.
 std::vector<const Axis*> group_axes(std::span<const SummaryRow> rows);
 std::string group_heading(const SummaryRow& row, const std::vector<const Axis*>& group);
 
-/// Rows in the order of reading: model, hardware, batch, threads, kernel, then float before the methods, more bits first.
+/// Rows in the order of reading: model, hardware, batch, threads, kernel, then float before the methods, more bits
+/// first.
 std::vector<SummaryRow> rows_for_reading(const RunRecord& run);
 
 /// "64 units: 60 ok (3 noisy), 2 failed, 2 unsupported"

@@ -13,7 +13,8 @@ constexpr std::string_view kGap = "  ";
 
 /// Characters, not bytes: all of ours are one cell wide.
 std::size_t shown_width(std::string_view text) {
-  return std::size_t(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return std::size_t(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 struct Cells {
@@ -84,7 +85,8 @@ std::size_t width_of(const std::vector<Cells>& columns) {
 std::vector<std::string> drop_to_fit(std::vector<Cells>& columns, std::size_t width) {
   std::vector<std::string> dropped;
   while (width_of(columns) > width) {
-    const auto least = std::max_element(columns.begin(), columns.end(), [](const Cells& a, const Cells& b) { return a.rank < b.rank; });
+    const auto least = std::max_element(columns.begin(), columns.end(),
+                                        [](const Cells& a, const Cells& b) { return a.rank < b.rank; });
     if (least == columns.end() || least->rank <= 1) break;
     dropped.push_back(least->heading);
     columns.erase(least);
@@ -102,7 +104,10 @@ std::string row_line(const std::vector<Cells>& columns, const SummaryRow& row, s
   if (row.reason.empty()) return without_blanks_at_end(line);
   line += kGap;
   const std::size_t indent = shown_width(line);
-  return line + wrapped(row.status + ": " + one_line(row.reason), std::max<std::size_t>(width - std::min(width, indent), 30), indent) + "\n";
+  return line +
+         wrapped(row.status + ": " + one_line(row.reason), std::max<std::size_t>(width - std::min(width, indent), 30),
+                 indent) +
+         "\n";
 }
 
 }  // namespace
@@ -112,8 +117,12 @@ std::string terminal_table(const RunRecord& run, int width) {
   const std::vector<SummaryRow> rows = rows_for_reading(run);
   std::vector<Cells> columns = columns_of(rows);
   const std::vector<std::string> dropped = drop_to_fit(columns, room);
-  std::string text = wrapped(fmt::format("{}, run {}: {}", one_line(run.study_name), one_line(run.run_id), counts_text(rows)), room, 2) + "\n";
-  if (const std::string same = constant_axes(rows); !same.empty()) text += wrapped("The same in every row: " + same, room, 2) + "\n";
+  std::string text =
+      wrapped(fmt::format("{}, run {}: {}", one_line(run.study_name), one_line(run.run_id), counts_text(rows)), room,
+              2) +
+      "\n";
+  if (const std::string same = constant_axes(rows); !same.empty())
+    text += wrapped("The same in every row: " + same, room, 2) + "\n";
   if (!dropped.empty()) text += wrapped("Left out for lack of width: " + join(dropped, ", "), room, 2) + "\n";
 
   std::string headings;
@@ -129,7 +138,9 @@ std::string terminal_table(const RunRecord& run, int width) {
     text += row_line(columns, rows[i], i, room);
   }
   if (std::any_of(rows.begin(), rows.end(), [](const SummaryRow& row) { return !row.noise.empty(); }))
-    text += wrapped("noisy: timed on a machine that was not quiet; the reasons stand in /noise of the run file", room, 2) + "\n";
+    text +=
+        wrapped("noisy: timed on a machine that was not quiet; the reasons stand in /noise of the run file", room, 2) +
+        "\n";
   return text;
 }
 

@@ -30,7 +30,8 @@ class NodeOutputs {
  private:
   void keep(const NodeEvent& event) {
     const auto found = outputs_.find(event.what->name);
-    if (found == outputs_.end() || event.outputs.empty() || !event.outputs[0] || event.outputs[0]->dtype != DType::f32) return;
+    if (found == outputs_.end() || event.outputs.empty() || !event.outputs[0] || event.outputs[0]->dtype != DType::f32)
+      return;
     const std::span<const float> values = event.outputs[0]->as<float>();
     found->second.insert(found->second.end(), values.begin(), values.end());
   }
@@ -57,7 +58,8 @@ void judge_layers(Executor& float_run, Executor& run, const Dataset& data, std::
   }
 }
 
-void judge_item(std::span<const float> wanted, std::span<const float> got, std::int32_t target, ScoreKind kind, ItemColumns& items) {
+void judge_item(std::span<const float> wanted, std::span<const float> got, std::int32_t target, ScoreKind kind,
+                ItemColumns& items) {
   const ItemScore before = score_item(wanted, target, kind), after = score_item(got, target, kind);
   items.float_top1.push_back(before.top1);
   items.top1.push_back(after.top1);

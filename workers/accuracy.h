@@ -23,7 +23,7 @@ class Similarity {
   double wanted_ = 0, got_ = 0, product_ = 0, difference_ = 0;
 };
 
-inline constexpr double kLargestDb = 999;       ///< stands for +inf in records
+inline constexpr double kLargestDb = 999;             ///< stands for +inf in records
 inline constexpr double kLowestLogLikelihood = -745;  ///< stands for log 0: just below the log of the smallest double
 
 /// What the scores of a graph's first output mean, by the operator that computes it.
@@ -32,8 +32,8 @@ ScoreKind score_kind(const Graph& graph);
 struct Judgement {
   ItemColumns items;
   double output_sqnr_db = kMissing, output_cosine = kMissing;
-  std::vector<std::string> nodes;              ///< weighted nodes whose outputs were compared
-  std::vector<double> node_output_sqnr_db;     ///< one per node: quantized against float on the first samples
+  std::vector<std::string> nodes;           ///< weighted nodes whose outputs were compared
+  std::vector<double> node_output_sqnr_db;  ///< one per node: quantized against float on the first samples
 };
 
 /// Runs the first `samples` of the data through both executors, which must have the same batch size.

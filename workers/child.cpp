@@ -41,7 +41,8 @@ void close_quietly(int& descriptor) {
 /// Both ends of a pipe, numbered high enough not to be in the way of descriptors 0 to 3.
 std::array<int, 2> high_pipe() {
   std::array<int, 2> low{}, high{};
-  if (::pipe2(low.data(), O_CLOEXEC) != 0) throw InputError(fmt::format("no pipe to a child: {}", std::strerror(errno)));
+  if (::pipe2(low.data(), O_CLOEXEC) != 0)
+    throw InputError(fmt::format("no pipe to a child: {}", std::strerror(errno)));
   for (std::size_t i = 0; i < 2; ++i) {
     high[i] = ::fcntl(low[i], F_DUPFD_CLOEXEC, 10);
     ::close(low[i]);
@@ -131,7 +132,8 @@ Child::Child(const ChildCommand& command) : pending_(command.input) {
 Child::~Child() {
   if (process_ > 0) {
     signal_group(SIGKILL);
-    while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
   for (int* descriptor : {&input_, &output_, &complaints_}) close_quietly(*descriptor);
 }
@@ -195,7 +197,8 @@ bool Child::collect() {
   ::kill(-process_, SIGKILL);
   process_ = -1;
   for (int i = 0; i < 16 && (output_ >= 0 || complaints_ >= 0); ++i) hear();
-  end_.complaint = speakable(end_.complaint.substr(end_.complaint.size() - std::min(end_.complaint.size(), kComplaintBytes)));
+  end_.complaint =
+      speakable(end_.complaint.substr(end_.complaint.size() - std::min(end_.complaint.size(), kComplaintBytes)));
   if (WIFEXITED(status)) end_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) end_.signal = WTERMSIG(status);
   return true;
@@ -208,8 +211,8 @@ bool Child::serve(std::chrono::milliseconds patience, int wake) {
     keep_time();
     const std::int64_t left_ms = (until - now_ns()) / 1'000'000;
     if (left_ms <= 0) return false;
-    std::array<pollfd, 4> waits = {pollfd{input_, POLLOUT, 0}, pollfd{output_, POLLIN, 0}, pollfd{complaints_, POLLIN, 0},
-                                   pollfd{wake, POLLIN, 0}};
+    std::array<pollfd, 4> waits = {pollfd{input_, POLLOUT, 0}, pollfd{output_, POLLIN, 0},
+                                   pollfd{complaints_, POLLIN, 0}, pollfd{wake, POLLIN, 0}};
     const int ready = ::poll(waits.data(), waits.size(), int(std::min<std::int64_t>(left_ms, 50)));
     if (ready > 0 && waits[3].revents != 0) return false;
     if (input_ >= 0 && waits[0].revents != 0) feed();
@@ -229,11 +232,12 @@ Measurement outcome_of(const ChildEnd& end, const WorkUnit& unit) {
   const std::string words = end.complaint.empty() ? "" : fmt::format("; it said: {}", end.complaint);
   if (end.signal != 0) {
     const char* guess = end.signal == SIGKILL && !end.stopped ? ", probably for want of memory" : "";
-    return settled(Outcome::failed, fmt::format("the measuring process was ended by SIG{}{}{}", ::sigabbrev_np(end.signal), guess, words));
+    return settled(Outcome::failed, fmt::format("the measuring process was ended by SIG{}{}{}",
+                                                ::sigabbrev_np(end.signal), guess, words));
   }
   if (end.exit_code != 0 || end.result.empty())
-    return settled(Outcome::failed, fmt::format("the measuring process ended with code {} and {} result{}", end.exit_code,
-                                                end.result.empty() ? "no" : "a", words));
+    return settled(Outcome::failed, fmt::format("the measuring process ended with code {} and {} result{}",
+                                                end.exit_code, end.result.empty() ? "no" : "a", words));
   try {
     Measurement result = measurement_from_json(parse_json(end.result, "result", Blame::peer), "result", Blame::peer);
     if (result.unit != unit.id) throw DataError(fmt::format("result: it is about unit {}", result.unit));

@@ -14,7 +14,8 @@
 
 namespace qb {
 
-/// What the child is told on its standard input: the unit, and where each of its files lies (by digest, already verified).
+/// What the child is told on its standard input: the unit, and where each of its files lies (by digest, already
+/// verified).
 struct ChildJob {
   WorkUnit unit;
   std::map<std::string, std::string> files;  ///< sha256 → path
@@ -26,23 +27,23 @@ struct ChildCommand {
   std::vector<std::string> arguments;  ///< program (a path) first
   std::string isa = "best";            ///< QUANTBENCH_ISA of the child, unless this process has a narrower cap itself
   UnitLimits limits;
-  std::string input;                   ///< bytes for its standard input
+  std::string input;  ///< bytes for its standard input
 };
 
 struct ChildEnd {
-  std::string result;       ///< what followed the word `result`; empty when it never came
-  int exit_code = -1;       ///< -1 when a signal ended it
+  std::string result;  ///< what followed the word `result`; empty when it never came
+  int exit_code = -1;  ///< -1 when a signal ended it
   int signal = 0;
-  bool timed_out = false;   ///< it was ended because its time was over
-  bool stopped = false;     ///< it was ended because stop() was called
-  std::string complaint;    ///< the last 2000 bytes of its standard error, as one line
+  bool timed_out = false;  ///< it was ended because its time was over
+  bool stopped = false;    ///< it was ended because stop() was called
+  std::string complaint;   ///< the last 2000 bytes of its standard error, as one line
 };
 
 /// A running child in a process group of its own, with an address-space limit and without core dumps. It dies with this
 /// process, however that ends; the destructor ends it at once.
 ///
-/// It speaks on descriptor 3, line by line: `phase NAME`, and `result JSON` once. Its time runs except in the phase "wait",
-/// in which it waits for the host's lock. At the deadline its group gets SIGTERM, and 5 s later SIGKILL.
+/// It speaks on descriptor 3, line by line: `phase NAME`, and `result JSON` once. Its time runs except in the phase
+/// "wait", in which it waits for the host's lock. At the deadline its group gets SIGTERM, and 5 s later SIGKILL.
 class Child {
  public:
   explicit Child(const ChildCommand& command);  ///< throws InputError when the system refuses another process
@@ -72,11 +73,13 @@ class Child {
   ChildEnd end_;
 };
 
-/// What became of a unit whose child ended so. A result is believed only when it reads well and is about this unit; else
-/// the outcome is timed_out, or failed in passing with the signal's name, the exit code and the child's last words.
+/// What became of a unit whose child ended so. A result is believed only when it reads well and is about this unit;
+/// else the outcome is timed_out, or failed in passing with the signal's name, the exit code and the child's last
+/// words.
 Measurement outcome_of(const ChildEnd& end, const WorkUnit& unit);
 
-/// The child's own side: reads a ChildJob from standard input, measures, and speaks on descriptor 3. Returns the exit code.
+/// The child's own side: reads a ChildJob from standard input, measures, and speaks on descriptor 3. Returns the exit
+/// code.
 int run_child();
 
 }  // namespace qb

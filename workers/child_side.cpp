@@ -48,10 +48,12 @@ int run_child() {
   const ChildJob job = job_from_json(parse_json(text, "the job", Blame::peer), "the job");
   const FileSource files = [&](const FileRef& ref) -> std::filesystem::path {
     const auto found = job.files.find(ref.sha256);
-    if (found == job.files.end()) throw DataError(fmt::format("the job: it does not say where file '{}' lies", ref.path));
+    if (found == job.files.end())
+      throw DataError(fmt::format("the job: it does not say where file '{}' lies", ref.path));
     return found->second;
   };
-  const Measurement result = run_unit(job.unit, files, [](std::string_view phase) { tell(fmt::format("phase {}\n", phase)); });
+  const Measurement result =
+      run_unit(job.unit, files, [](std::string_view phase) { tell(fmt::format("phase {}\n", phase)); });
   tell("result " + canonical_text(to_json(result)) + "\n");
   return kExitDone;
 }

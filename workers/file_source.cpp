@@ -29,12 +29,14 @@ bool FileStore::holds(const fs::path& path, const FileRef& ref) {
 fs::path FileStore::locate(const FileRef& ref) {
   std::vector<std::string> seen;
   const auto parts = split(ref.path, '/');
-  const bool safe = !ref.path.empty() && ref.path.front() != '/' && std::find(parts.begin(), parts.end(), "..") == parts.end();
+  const bool safe =
+      !ref.path.empty() && ref.path.front() != '/' && std::find(parts.begin(), parts.end(), "..") == parts.end();
   for (const fs::path& root : roots_) {
     const fs::path path = root / ref.path;
     if (safe && holds(path, ref)) return fs::absolute(path);
     std::error_code error;
-    seen.push_back(fmt::format("'{}' {}", path.string(), fs::exists(path, error) ? "has other bytes" : "does not exist"));
+    seen.push_back(
+        fmt::format("'{}' {}", path.string(), fs::exists(path, error) ? "has other bytes" : "does not exist"));
   }
   const fs::path cached = cache_ / "blobs" / ref.sha256;
   if (holds(cached, ref)) return fs::absolute(cached);

@@ -11,7 +11,8 @@
 
 namespace qb {
 
-/// Every path it gives was seen to hold the digest asked for; a file is read again only when size or time of change differ.
+/// Every path it gives was seen to hold the digest asked for; a file is read again only when size or time of change
+/// differ.
 class FileStore {
  public:
   /// Brings a blob to a path, or throws.

@@ -25,7 +25,8 @@ namespace qb {
 namespace {
 
 constexpr const char* kHostFile = "/tmp/quantbench-host.lock";  ///< held while computing (shared) or timing (alone)
-constexpr const char* kTurnFile = "/tmp/quantbench-turn.lock";  ///< held while waiting for the other, so that turns are kept
+constexpr const char* kTurnFile =
+    "/tmp/quantbench-turn.lock";  ///< held while waiting for the other, so that turns are kept
 
 /// A descriptor of `path` that holds its flock; the caller closes it.
 int locked(const char* path, int operation) {
@@ -33,7 +34,8 @@ int locked(const char* path, int operation) {
   int descriptor = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor < 0) descriptor = ::open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0)
-    throw InputError(fmt::format("file '{}', which keeps timed sections alone, cannot be opened: {}", path, std::strerror(errno)));
+    throw InputError(
+        fmt::format("file '{}', which keeps timed sections alone, cannot be opened: {}", path, std::strerror(errno)));
   while (::flock(descriptor, operation) != 0) {
     if (errno == EINTR) continue;
     const std::string reason = std::strerror(errno);
@@ -76,10 +78,12 @@ std::vector<int> choose_processors(int threads) {
   std::vector<int> firsts, siblings;
   std::set<int> cores;
   for (int processor = CPU_SETSIZE - 1; processor >= 0; --processor)
-    if (CPU_ISSET(processor, &allowed)) (cores.insert(core_of(processor)).second ? firsts : siblings).push_back(processor);
+    if (CPU_ISSET(processor, &allowed))
+      (cores.insert(core_of(processor)).second ? firsts : siblings).push_back(processor);
   firsts.insert(firsts.end(), siblings.begin(), siblings.end());
   if (std::ssize(firsts) < threads)
-    throw Unsupported(fmt::format("{} threads need as many processors, but this process may use {}", threads, firsts.size()));
+    throw Unsupported(
+        fmt::format("{} threads need as many processors, but this process may use {}", threads, firsts.size()));
   firsts.resize(std::size_t(threads));
   return firsts;
 }
@@ -94,7 +98,8 @@ Pinned::Pinned(int threads, const std::vector<int>& processors) : threads_(threa
       cpu_set_t one;
       CPU_ZERO(&one);
       CPU_SET(processors[std::size_t(i)], &one);
-      if (::sched_setaffinity(0, sizeof one, &one) != 0 || ::sched_getcpu() != processors[std::size_t(i)]) refused = true;
+      if (::sched_setaffinity(0, sizeof one, &one) != 0 || ::sched_getcpu() != processors[std::size_t(i)])
+        refused = true;
     }
   });
   if (refused) throw Unsupported("the system does not let threads be bound to processors");
@@ -120,7 +125,8 @@ void CacheFlush::finish() { _mm_mfence(); }
 
 #else
 
-CacheFlush::CacheFlush(std::int64_t last_level_bytes) : pool_(std::size_t(std::max<std::int64_t>(last_level_bytes, 16 << 20)) * 2) {}
+CacheFlush::CacheFlush(std::int64_t last_level_bytes)
+    : pool_(std::size_t(std::max<std::int64_t>(last_level_bytes, 16 << 20)) * 2) {}
 
 void CacheFlush::operator()(std::span<const std::byte>) {}
 

@@ -30,7 +30,8 @@ class HostLock {
 /// the first serves most interrupts. Throws Unsupported when there are fewer.
 std::vector<int> choose_processors(int threads);
 
-/// Binds the threads of parallel_for(threads) to one processor each and gives every thread its old mask back at the end.
+/// Binds the threads of parallel_for(threads) to one processor each and gives every thread its old mask back at the
+/// end.
 class Pinned {
  public:
   Pinned(int threads, const std::vector<int>& processors);  ///< throws Unsupported when the system refuses
@@ -43,8 +44,8 @@ class Pinned {
   std::vector<unsigned char> old_mask_;
 };
 
-/// Puts memory out of all caches: by cache-line flushes where the processor has them for programs, else by writing over a
-/// pool of twice `last_level_bytes`.
+/// Puts memory out of all caches: by cache-line flushes where the processor has them for programs, else by writing over
+/// a pool of twice `last_level_bytes`.
 class CacheFlush {
  public:
   explicit CacheFlush(std::int64_t last_level_bytes);

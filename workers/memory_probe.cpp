@@ -99,7 +99,8 @@ MemoryPass measure_peak(const std::function<void()>& release, const std::functio
   ::kill(copy, SIGKILL);  // it has answered, or is late
   rusage usage{};
   int status = 0;
-  while (::wait4(copy, &status, 0, &usage) < 0 && errno == EINTR) {}
+  while (::wait4(copy, &status, 0, &usage) < 0 && errno == EINTR) {
+  }
   const auto peak = parse_int(answer);
   if (!peak) return {-1, answer.empty() ? "the memory pass did not end" : answer};
   // Both come from the same counter of the kernel, which is exact to some pages per processor.

@@ -101,16 +101,19 @@ NoiseRecord end_noise(const NoiseStart& start, int threads) {
   return record;
 }
 
-NoiseRecord compare_noise(const NoiseStart& before, const NoiseCounters& after, const SpinReading& spin_after, int threads) {
+NoiseRecord compare_noise(const NoiseStart& before, const NoiseCounters& after, const SpinReading& spin_after,
+                          int threads) {
   const NoiseCounters& start = before.counters;
   NoiseRecord record;
   const auto share = [](std::int64_t part, std::int64_t whole) {
     return part >= 0 && whole > 0 ? double(part) / double(whole) : kMissing;
   };
   record.cpu_over_wall = share(after.thread_cpu_ns - start.thread_cpu_ns, after.wall_ns - start.wall_ns);
-  if (start.involuntary_switches >= 0) record.involuntary_switches = after.involuntary_switches - start.involuntary_switches;
+  if (start.involuntary_switches >= 0)
+    record.involuntary_switches = after.involuntary_switches - start.involuntary_switches;
   if (start.run_ns >= 0) record.wait_over_run = share(after.wait_ns - start.wait_ns, after.run_ns - start.run_ns);
-  if (start.all_ticks >= 0) record.steal = share(after.steal_ticks - start.steal_ticks, after.all_ticks - start.all_ticks);
+  if (start.all_ticks >= 0)
+    record.steal = share(after.steal_ticks - start.steal_ticks, after.all_ticks - start.all_ticks);
   record.spin_before_ns = before.spin.median_ns;
   record.spin_after_ns = spin_after.median_ns;
   record.marked = noise_marks(record, before.spin, spin_after, threads);

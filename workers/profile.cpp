@@ -41,7 +41,10 @@ std::string line_of(const fs::path& path) {
 /// "48K" or "32M" as bytes; 0 when it is neither.
 std::int64_t size_of(std::string_view text) {
   if (text.empty()) return 0;
-  const std::int64_t unit = text.back() == 'K' ? 1 << 10 : text.back() == 'M' ? 1 << 20 : text.back() == 'G' ? 1 << 30 : 0;
+  const std::int64_t unit = text.back() == 'K'   ? 1 << 10
+                            : text.back() == 'M' ? 1 << 20
+                            : text.back() == 'G' ? 1 << 30
+                                                 : 0;
   return unit ? parse_int(text.substr(0, text.size() - 1)).value_or(0) * unit : parse_int(text).value_or(0);
 }
 
@@ -103,9 +106,9 @@ int threads_per_core() {
 
 std::string key_of(const HardwareProfile& p) {
   return sha256_hex(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", p.architecture, p.cpu_vendor,
-                                p.cpu_model, p.cpu_family, p.cpu_model_number, p.cpu_stepping, p.microcode, p.processors,
-                                p.threads_per_core, p.sockets, p.l1d_bytes, p.l2_bytes, p.l3_bytes, p.memory_bytes, p.isa,
-                                p.kernel_release, p.compiler, p.flags));
+                                p.cpu_model, p.cpu_family, p.cpu_model_number, p.cpu_stepping, p.microcode,
+                                p.processors, p.threads_per_core, p.sockets, p.l1d_bytes, p.l2_bytes, p.l3_bytes,
+                                p.memory_bytes, p.isa, p.kernel_release, p.compiler, p.flags));
 }
 
 fs::path kept_at(const HardwareProfile& profile, const fs::path& cache) {
@@ -184,7 +187,8 @@ fs::path default_cache_folder() {
 bool recall_peaks(HardwareProfile& profile, const fs::path& cache) {
   try {
     const std::string path = kept_at(profile, cache).string();
-    const HardwareProfile kept = profile_from_json(parse_json(read_file(path, 1 << 16), path, Blame::peer), path, Blame::peer);
+    const HardwareProfile kept =
+        profile_from_json(parse_json(read_file(path, 1 << 16), path, Blame::peer), path, Blame::peer);
     if (kept.machine_key != profile.machine_key || kept.build != profile.build) return false;
     const std::string host = profile.host;
     profile = kept;

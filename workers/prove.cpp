@@ -40,7 +40,8 @@ struct Witness {
 
 class Prover {
  public:
-  explicit Prover(Executor& executor) : executor_(executor), witnesses_(executor.layers().size()), proofs_(executor.layers().size()) {
+  explicit Prover(Executor& executor)
+      : executor_(executor), witnesses_(executor.layers().size()), proofs_(executor.layers().size()) {
     for (std::size_t i = 0; i < proofs_.size(); ++i)
       proofs_[i].bound = rounding_bound(*executor.layers()[i].kernel, *executor.layers()[i].packed);
   }
@@ -70,7 +71,8 @@ class Prover {
     std::unique_ptr<Witness>& witness = witnesses_[index];
     if (!witness) {
       const ExecutorLayer& layer = executor_.layers()[index];
-      witness = std::make_unique<Witness>(Witness{prepare(reference_of(*layer.kernel), *layer.packed), dequantize(*layer.packed)});
+      witness = std::make_unique<Witness>(
+          Witness{prepare(reference_of(*layer.kernel), *layer.packed), dequantize(*layer.packed)});
     }
     return *witness;
   }
@@ -101,8 +103,9 @@ std::string judge_layers(const Executor& executor, Proof& proof) {
   if (worst > 1) {
     const ExecutorLayer& layer = executor.layers()[proof.worst];
     const LayerProof& found = proof.layers[proof.worst];
-    failed = fmt::format("node '{}': kernel {} differs from {} by {:.3g} of sum |a||w|, but rounding explains {:.3g}",
-                         layer.node_name, layer.kernel->name, reference_of(*layer.kernel).name, found.error, found.bound);
+    failed =
+        fmt::format("node '{}': kernel {} differs from {} by {:.3g} of sum |a||w|, but rounding explains {:.3g}",
+                    layer.node_name, layer.kernel->name, reference_of(*layer.kernel).name, found.error, found.bound);
   }
   return failed;
 }
@@ -115,7 +118,8 @@ std::string judge_outputs(std::span<const float> outputs, std::int64_t samples) 
     return fmt::format("{} of {} output values are zero, which proves nothing", zeros, outputs.size());
   for (std::int64_t i = 1; i < samples; ++i)
     if (!same_bits(outputs.first(each), outputs.subspan(std::size_t(i) * each, each))) return {};
-  return samples < 2 ? std::string() : fmt::format("the output is the same for {} different samples, which proves nothing", samples);
+  return samples < 2 ? std::string()
+                     : fmt::format("the output is the same for {} different samples, which proves nothing", samples);
 }
 
 }  // namespace
@@ -128,7 +132,8 @@ double product_error(const ProductCheck& check) {
   for (std::int64_t i = 0; i < call.m; ++i) {
     const float* a = call.a + i * call.a_stride;
     const float scale = scale_of_row(a, check.k, call.scaling);
-    for (std::int64_t t = 0; t < check.k; ++t) magnitudes[std::size_t(t)] = std::abs(real_value(a[t], call.scaling, scale));
+    for (std::int64_t t = 0; t < check.k; ++t)
+      magnitudes[std::size_t(t)] = std::abs(real_value(a[t], call.scaling, scale));
     for (std::int64_t j = 0; j < check.n; ++j) {
       const double wanted = check.wanted[i * check.wanted_stride + j], got = call.y[i * call.y_stride + j];
       if (std::isfinite(wanted) != std::isfinite(got)) return kInfinite;
@@ -172,8 +177,10 @@ Proof prove(Executor& executor, const Model& model, const ExecutorOptions& optio
     proof.repeatable = proof.repeatable && same_bits(single.run(first).as<float>(), proof.first_output);
   }
   if (proof.failed.empty() && !proof.repeatable)
-    proof.failed = options.threads > 1 ? fmt::format("the same input gives other bits when run again or at 1 instead of {} threads", options.threads)
-                                       : "the same input gives other bits when run again";
+    proof.failed = options.threads > 1
+                       ? fmt::format("the same input gives other bits when run again or at 1 instead of {} threads",
+                                     options.threads)
+                       : "the same input gives other bits when run again";
   return proof;
 }
 

@@ -40,7 +40,8 @@ double seconds_since(std::int64_t begin_ns) { return double(now_ns() - begin_ns)
 Isa usable_isa(const std::string& cap) {
   const std::string host = to_text(detected_isa());
   const std::vector<std::string_view> features = split(host, '+');
-  const bool named = cap == "best" || cap == "scalar" || std::find(features.begin(), features.end(), cap) != features.end();
+  const bool named =
+      cap == "best" || cap == "scalar" || std::find(features.begin(), features.end(), cap) != features.end();
   if (!named) throw Unsupported(fmt::format("this machine has {}, not {}", host, cap));
   return host_isa() & isa_cap(cap);
 }
@@ -48,7 +49,8 @@ Isa usable_isa(const std::string& cap) {
 /// Everything of one unit while it is measured, in the order in which run() fills it.
 class UnitRun {
  public:
-  UnitRun(const WorkUnit& unit, const FileSource& files, const std::function<void(std::string_view)>& progress, Measurement& result)
+  UnitRun(const WorkUnit& unit, const FileSource& files, const std::function<void(std::string_view)>& progress,
+          Measurement& result)
       : unit_(unit), files_(files), progress_(progress), result_(result) {}
   void run();
 
@@ -112,7 +114,8 @@ void UnitRun::quantize() {
   const QuantSpec spec = parse_quant_spec(unit_.combination.quantizer);
   Tensor calibration;
   if (needs_calibration(spec) && unit_.measure.calibration_samples > 0)
-    calibration = load_dataset(unit_.model, "calibration", unit_.measure.calibration_samples, unit_.seed, files_).inputs;
+    calibration =
+        load_dataset(unit_.model, "calibration", unit_.measure.calibration_samples, unit_.seed, files_).inputs;
   const std::int64_t begin_ns = now_ns();
   quantized_ = quantize_model(float_model_, spec, calibration, /*threads=*/1);
   result_.quantize_s = seconds_since(begin_ns);
@@ -148,12 +151,14 @@ void UnitRun::prepare() {
   result_.prepare_s = seconds_since(begin_ns);
   std::vector<std::string> names;
   for (const ExecutorLayer& layer : executor_->layers())
-    if (std::find(names.begin(), names.end(), layer.kernel->name) == names.end()) names.emplace_back(layer.kernel->name);
+    if (std::find(names.begin(), names.end(), layer.kernel->name) == names.end())
+      names.emplace_back(layer.kernel->name);
   result_.kernels = join(names, " + ");
   result_.prepared_bytes = executor_->prepared_bytes();
   const std::string& choice = options_.kernel;
   if (choice != "best" && choice != "reference" && std::find(names.begin(), names.end(), choice) == names.end())
-    throw Unsupported(fmt::format("kernel {} computes no layer of this model under quantizer '{}'", choice, unit_.combination.quantizer));
+    throw Unsupported(fmt::format("kernel {} computes no layer of this model under quantizer '{}'", choice,
+                                  unit_.combination.quantizer));
 }
 
 void UnitRun::prove_kernels() {
@@ -182,7 +187,8 @@ void UnitRun::judge_method() {
 
 void UnitRun::time() {
   const Tensor input = batch_of(data_, 0, options_.batch);
-  const Timing timing = time_unit(*executor_, input, unit_, profile_.l3_bytes, progress_ ? progress_ : [](std::string_view) {});
+  const Timing timing = time_unit(
+      *executor_, input, unit_, profile_.l3_bytes, progress_ ? progress_ : [](std::string_view) {});
   result_.noise = timing.noise;
   const std::span<const Tensor> outputs = executor_->outputs();
   const Tensor timed = to_f32(outputs[0]);
@@ -257,7 +263,8 @@ void UnitRun::run() {
 
 }  // namespace
 
-Measurement run_unit(const WorkUnit& unit, const FileSource& files, const std::function<void(std::string_view)>& progress) {
+Measurement run_unit(const WorkUnit& unit, const FileSource& files,
+                     const std::function<void(std::string_view)>& progress) {
   Measurement result;
   result.unit = unit.id;
   result.started_utc = utc_text();
@@ -274,7 +281,8 @@ Measurement run_unit(const WorkUnit& unit, const FileSource& files, const std::f
     return settled(Outcome::unsupported, error.what());
   } catch (const std::bad_alloc&) {
     Measurement starved = settled(Outcome::failed, unit.limits.memory_bytes > 0
-                                                       ? fmt::format("out of memory under the limit of {}", bytes_text(double(unit.limits.memory_bytes)))
+                                                       ? fmt::format("out of memory under the limit of {}",
+                                                                     bytes_text(double(unit.limits.memory_bytes)))
                                                        : "out of memory");
     starved.passing = true;
     return starved;

@@ -11,6 +11,7 @@ namespace qb {
 
 /// Never throws for what a unit may do wrong: that becomes an Outcome with a reason and no numbers.
 /// `progress` receives the name of each phase as it begins.
-Measurement run_unit(const WorkUnit& unit, const FileSource& files, const std::function<void(std::string_view)>& progress);
+Measurement run_unit(const WorkUnit& unit, const FileSource& files,
+                     const std::function<void(std::string_view)>& progress);
 
 }  // namespace qb

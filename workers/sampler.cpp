@@ -116,7 +116,8 @@ bool stationary(std::span<const double> per_run_ns) {
   return std::abs(last - before) <= kAgreement * before;
 }
 
-SampleSet sample_hot(const std::function<void()>& run, const SamplingRule& rule, const TimerFacts& timer, const Clock& clock) {
+SampleSet sample_hot(const std::function<void()>& run, const SamplingRule& rule, const TimerFacts& timer,
+                     const Clock& clock) {
   QB_EXPECTS(rule.min_samples >= 1 && rule.max_samples >= rule.min_samples);
   Series series(rule, clock);
   const double shortest_ns = shortest_block_ns(timer);
@@ -128,7 +129,8 @@ SampleSet sample_hot(const std::function<void()>& run, const SamplingRule& rule,
     ++warm;
   }
   // Warm runs are shorter than those that the count was found with.
-  if (warm > 0) iterations = std::max(iterations, std::int64_t(std::ceil(1.1 * shortest_ns / median(series.per_run()))));
+  if (warm > 0)
+    iterations = std::max(iterations, std::int64_t(std::ceil(1.1 * shortest_ns / median(series.per_run()))));
   series.end_warmup();
   while (!series.enough()) series.block(run, iterations);
   return series.take();

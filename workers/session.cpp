@@ -42,7 +42,8 @@ const std::array<int, 2>& drain_pipe() {
 /// Makes waits sleep again; how many requests there were is counted apart.
 void empty_drain_pipe() {
   std::array<char, 64> requests{};
-  while (::read(drain_pipe()[0], requests.data(), requests.size()) > 0) {}
+  while (::read(drain_pipe()[0], requests.data(), requests.size()) > 0) {
+  }
 }
 
 std::string random_text() {
@@ -60,7 +61,8 @@ class Session {
       : options_(options),
         client_(options.endpoint),
         spool_(options.spool),
-        store_(options.roots, options.cache, [this](const FileRef& ref, const auto& path) { fetch_blob(client_, ref, path); }),
+        store_(options.roots, options.cache,
+               [this](const FileRef& ref, const auto& path) { fetch_blob(client_, ref, path); }),
         incarnation_(random_text()),
         backoff_(std::random_device{}()),
         contact_s_(now_s()),
@@ -97,7 +99,8 @@ Json Session::ask(const std::string& target, const Json& body, std::chrono::mill
   const HttpAnswer answer = client_.post(target, body, patience);
   status = answer.status;
   if (status == 410) throw RunOver{};
-  if (status == 401 || status == 403) throw InputError("the coordinator refuses the token; use the token file of its run folder");
+  if (status == 401 || status == 403)
+    throw InputError("the coordinator refuses the token; use the token file of its run folder");
   if (status == 404) throw UnknownWorker{};
   if (status == 429 || status >= 500) throw LinkError(fmt::format("the coordinator answers {}", status));
   contact_s_ = now_s();
@@ -108,9 +111,11 @@ Json Session::ask(const std::string& target, const Json& body, std::chrono::mill
 
 void Session::register_worker() {
   int status = 0;
-  const Json answer = ask("/v1/workers", to_json(Registration{kProtocolVersion, options_.name, incarnation_, options_.profile}),
-                          kPatience, status);
-  if (status >= 400) throw InputError(fmt::format("the coordinator refuses this worker: {}", speakable(answer.get<std::string>())));
+  const Json answer =
+      ask("/v1/workers", to_json(Registration{kProtocolVersion, options_.name, incarnation_, options_.profile}),
+          kPatience, status);
+  if (status >= 400)
+    throw InputError(fmt::format("the coordinator refuses this worker: {}", speakable(answer.get<std::string>())));
   worker_ = registration_answer_from_json(answer, "the coordinator's answer", Blame::peer).worker;
   options_.say(fmt::format("registered as {}", worker_));
 }
@@ -121,12 +126,15 @@ void Session::deliver() {
     int status = 0;
     const Json answer = ask("/v1/results", results_to_json(worker_, {result}), kPatience, status);
     if (status != 200) {
-      options_.say(fmt::format("unit {}: the coordinator refuses the result: {}", result.unit, speakable(answer.dump())));
+      options_.say(
+          fmt::format("unit {}: the coordinator refuses the result: {}", result.unit, speakable(answer.dump())));
       spool_.acknowledged(result);
       continue;
     }
-    const std::vector<ResultAnswer> verdicts = result_answers_from_json(answer, "the coordinator's answer", Blame::peer);
-    if (verdicts.size() != 1) throw DataError("the coordinator's answer: one result was sent, so one verdict is expected");
+    const std::vector<ResultAnswer> verdicts =
+        result_answers_from_json(answer, "the coordinator's answer", Blame::peer);
+    if (verdicts.size() != 1)
+      throw DataError("the coordinator's answer: one result was sent, so one verdict is expected");
     options_.say(fmt::format("unit {}: {} → {} {}", result.unit, name_of(result.outcome), name_of(verdicts[0].verdict),
                              speakable(verdicts[0].reason)));
     spool_.acknowledged(result);
@@ -148,7 +156,8 @@ bool Session::renew(const Lease& lease, const std::string& phase, Heartbeat& hea
   heartbeat.sent(sent_s);
   try {
     int status = 0;
-    ask("/v1/leases/" + lease.unit.id + "/renew", to_json(RenewRequest{worker_, lease.epoch, phase}), kRenewPatience, status);
+    ask("/v1/leases/" + lease.unit.id + "/renew", to_json(RenewRequest{worker_, lease.epoch, phase}), kRenewPatience,
+        status);
     if (status == 409) return false;
     if (status < 300) heartbeat.acknowledged(sent_s);
   } catch (const UnknownWorker&) {
@@ -185,7 +194,8 @@ std::optional<Measurement> Session::watch(const Lease& lease, Child& child) {
       return std::nullopt;
     }
     if (heartbeat.silent(now_s())) {
-      options_.say(fmt::format("unit {}: the coordinator was silent for {} s, so the work ends", lease.unit.id, options_.silence_s));
+      options_.say(fmt::format("unit {}: the coordinator was silent for {} s, so the work ends", lease.unit.id,
+                               options_.silence_s));
       return std::nullopt;
     }
   }
@@ -236,7 +246,8 @@ int Session::run() {
       if (done_) return kExitDone;
       const std::vector<Lease> leases = lease();
       for (const Lease& lease : leases) work(lease);
-      if (leases.empty() && options_.idle_timeout_s > 0 && now_s() - busy_s_ >= options_.idle_timeout_s) return kExitDone;
+      if (leases.empty() && options_.idle_timeout_s > 0 && now_s() - busy_s_ >= options_.idle_timeout_s)
+        return kExitDone;
     } catch (const RunOver&) {
       options_.say("the run is over");
       return kExitDone;

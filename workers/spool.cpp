@@ -18,7 +18,9 @@ Spool::Spool(fs::path folder) : folder_(std::move(folder)) {
   if (error) throw InputError(fmt::format("spool folder '{}' cannot be made: {}", folder_.string(), error.message()));
 }
 
-fs::path Spool::file_of(const Measurement& result) const { return folder_ / fmt::format("{}-{}.json", result.unit, result.epoch); }
+fs::path Spool::file_of(const Measurement& result) const {
+  return folder_ / fmt::format("{}-{}.json", result.unit, result.epoch);
+}
 
 void Spool::keep(const Measurement& result) { write_file_atomically(file_of(result), canonical_text(to_json(result))); }
 

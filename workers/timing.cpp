@@ -38,12 +38,14 @@ struct Launch {
     const auto run = [this] { executor.run(input); };
     const double hot_ns = options.cold ? kHotShare * limit_ns : limit_ns;
     const NoiseStart quiet = begin_noise();
-    timing.hot = sample_hot(run, {options.min_samples, options.max_samples, options.relative_width, hot_ns}, timing.timer, clock_ns);
+    timing.hot = sample_hot(run, {options.min_samples, options.max_samples, options.relative_width, hot_ns},
+                            timing.timer, clock_ns);
     if (options.cold) {
       const std::int64_t most = std::max<std::int64_t>(1, options.max_samples / 2);
-      timing.cold = sample_cold(run, [this] { chill(); },
-                                {std::clamp<std::int64_t>(options.min_samples / 2, 1, most), most, options.relative_width, limit_ns - hot_ns},
-                                clock_ns);
+      timing.cold = sample_cold(
+          run, [this] { chill(); },
+          {std::clamp<std::int64_t>(options.min_samples / 2, 1, most), most, options.relative_width, limit_ns - hot_ns},
+          clock_ns);
     }
     timing.noise = end_noise(quiet, unit.combination.threads);
   }
@@ -85,7 +87,8 @@ std::string implausible(const Timing& timing, const HardwareProfile& profile, do
   const double floor_ns = 0.5 * shortest_block_ns(timing.timer);
   for (std::size_t i = std::size_t(timing.hot.warmup); i < timing.hot.time_ns.size(); ++i)
     if (timing.hot.time_ns[i] < floor_ns)
-      return fmt::format("block {} took {:.0f} ns, but the clock resolves only blocks above {:.0f} ns", i, timing.hot.time_ns[i], floor_ns);
+      return fmt::format("block {} took {:.0f} ns, but the clock resolves only blocks above {:.0f} ns", i,
+                         timing.hot.time_ns[i], floor_ns);
   double peak = std::max(profile.peak_s8_ops_per_s, profile.peak_f32_ops_per_s);
   if (profile.peak_bf16_ops_per_s > peak) peak = profile.peak_bf16_ops_per_s;
   const double rate = operations / (least_per_run(timing.hot) * 1e-9);
@@ -116,7 +119,8 @@ std::vector<double> time_shares(Executor& executor, const Tensor& input) {
   for (int run = 0; run < kRuns; ++run) executor.run(input);
   executor.observe({});
   std::vector<double> shares;
-  for (const ExecutorLayer& layer : executor.layers()) shares.push_back(all > 0 ? spent[layer.node_name] / all : kMissing);
+  for (const ExecutorLayer& layer : executor.layers())
+    shares.push_back(all > 0 ? spent[layer.node_name] / all : kMissing);
   return shares;
 }
 

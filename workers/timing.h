@@ -25,9 +25,9 @@ struct Timing {
 Timing time_unit(Executor& executor, const Tensor& input, const WorkUnit& unit, std::int64_t last_level_bytes,
                  const std::function<void(std::string_view)>& progress);
 
-/// Why the times cannot be true, or empty: blocks below the timer's floor, more operations per second than the machine's
-/// measured peak, or cold weights read faster than its memory. Peaks of 0 (never measured) refute nothing. The margins are
-/// 1.25 for arithmetic and 2 for memory, whose measured peak moves by 30 % on shared machines.
+/// Why the times cannot be true, or empty: blocks below the timer's floor, more operations per second than the
+/// machine's measured peak, or cold weights read faster than its memory. Peaks of 0 (never measured) refute nothing.
+/// The margins are 1.25 for arithmetic and 2 for memory, whose measured peak moves by 30 % on shared machines.
 std::string implausible(const Timing& timing, const HardwareProfile& profile, double operations, double weight_bytes);
 
 /// Share of one run that each weighted node takes, by an observer over some runs: sums of times, in the order of

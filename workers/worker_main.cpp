@@ -36,16 +36,21 @@ struct WorkerOptions {
 void declare(CLI::App& app, WorkerOptions& options) {
   app.add_option("--connect", options.connect, "coordinator to work for, HOST:PORT");
   app.add_option("--token-file", options.token_file, "file with the coordinator's token");
-  app.add_option("--fingerprint", options.fingerprint, "SHA-256 of the coordinator's certificate; needed unless it is on loopback");
+  app.add_option("--fingerprint", options.fingerprint,
+                 "SHA-256 of the coordinator's certificate; needed unless it is on loopback");
   app.add_option("--data", options.data, "folders in which model and data paths are looked up");
-  app.add_option("--cache", options.cache, "folder for fetched files (default: quantbench below the user's cache folder)");
-  app.add_option("--spool", options.spool, "folder for results that are not acknowledged yet (default: spool below the cache)");
+  app.add_option("--cache", options.cache,
+                 "folder for fetched files (default: quantbench below the user's cache folder)");
+  app.add_option("--spool", options.spool,
+                 "folder for results that are not acknowledged yet (default: spool below the cache)");
   app.add_option("--name", options.name, "what people call this worker (default: host and process number)");
   app.add_flag("--once", options.once, "end after one unit");
-  app.add_option("--idle-timeout", options.idle_timeout_s, "end after so many seconds without a unit")->check(CLI::NonNegativeNumber);
+  app.add_option("--idle-timeout", options.idle_timeout_s, "end after so many seconds without a unit")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--death-timeout", options.death_timeout_s, "give up after so many seconds without a coordinator")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--drain", options.drain_s, "seconds that the unit in progress may take after SIGTERM")->check(CLI::NonNegativeNumber);
+  app.add_option("--drain", options.drain_s, "seconds that the unit in progress may take after SIGTERM")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--unit", options.unit_file, "measure the unit in this JSON file and print the measurement");
   app.add_flag("--profile", options.profile, "print this machine's profile");
   app.add_flag("--child", options.child, "measure the one unit on standard input (used by the worker itself)");
@@ -100,7 +105,8 @@ int measure_unit(const WorkerOptions& options) {
   const std::string started = utc_text();
   const std::int64_t begin_ns = now_ns();
   Child child({{own_program(), "--child"}, unit.isa, unit.limits, canonical_text(to_json(job))});
-  while (!child.serve(std::chrono::seconds(1))) {}
+  while (!child.serve(std::chrono::seconds(1))) {
+  }
   Measurement result = outcome_of(child.end(), unit);
   result.machine_key = profile.machine_key;
   result.worker = options.name;
@@ -113,7 +119,8 @@ int measure_unit(const WorkerOptions& options) {
 }
 
 int serve_coordinator(const WorkerOptions& options) {
-  if (options.connect.empty()) throw InputError("nothing to do: give --connect, --unit or --profile; --help explains them");
+  if (options.connect.empty())
+    throw InputError("nothing to do: give --connect, --unit or --profile; --help explains them");
   SessionOptions session;
   session.endpoint = parse_endpoint(options.connect, read_token(options.token_file), options.fingerprint);
   session.roots = roots_of(options);
@@ -125,7 +132,9 @@ int serve_coordinator(const WorkerOptions& options) {
   session.idle_timeout_s = options.idle_timeout_s;
   session.death_timeout_s = options.death_timeout_s;
   session.drain_s = options.drain_s;
-  session.say = [name = options.name](const std::string& line) { fmt::print(stderr, "{} {}: {}\n", utc_text(), name, line); };
+  session.say = [name = options.name](const std::string& line) {
+    fmt::print(stderr, "{} {}: {}\n", utc_text(), name, line);
+  };
   session.profile = whole_profile();
   struct sigaction action {};
   action.sa_handler = [](int) { request_drain(); };

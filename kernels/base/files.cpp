@@ -18,10 +18,12 @@ namespace fs = std::filesystem;
 std::string read_file(const fs::path& path, std::uint64_t limit) {
   std::error_code error;
   if (!fs::is_regular_file(path, error))
-    throw DataError(fmt::format("file '{}' {}", path.string(), fs::exists(path, error) ? "is not a regular file" : "does not exist"));
+    throw DataError(fmt::format("file '{}' {}", path.string(),
+                                fs::exists(path, error) ? "is not a regular file" : "does not exist"));
   const std::uint64_t size = fs::file_size(path, error);
   if (error) throw DataError(fmt::format("file '{}' cannot be read: {}", path.string(), error.message()));
-  if (size > limit) throw DataError(fmt::format("file '{}' has {} bytes; at most {} are accepted", path.string(), size, limit));
+  if (size > limit)
+    throw DataError(fmt::format("file '{}' has {} bytes; at most {} are accepted", path.string(), size, limit));
   std::ifstream file(path, std::ios::binary);
   std::string bytes(size, '\0');
   if (!file || !file.read(bytes.data(), std::streamsize(size)))

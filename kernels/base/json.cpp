@@ -109,7 +109,8 @@ std::string canonical_text(const Json& value) { return value.dump(-1, ' ', false
 
 Fields::Fields(const Json& object, std::string where, Blame blame)
     : object_(object), where_(std::move(where)), blame_(blame) {
-  if (!object_.is_object()) refuse(blame_, fmt::format("{}: expected an object, found {}", where_, object_.type_name()));
+  if (!object_.is_object())
+    refuse(blame_, fmt::format("{}: expected an object, found {}", where_, object_.type_name()));
 }
 
 void Fields::fail(std::string_view key, std::string_view fault) const {
@@ -141,7 +142,8 @@ std::string Fields::text_or(std::string_view key, std::string otherwise) {
 
 std::int64_t Fields::integer(std::string_view key, std::int64_t low, std::int64_t high) {
   const Json& value = at(key);
-  if (!value.is_number_integer()) fail(key, fmt::format("must be a whole number, found {}", value.dump().substr(0, 40)));
+  if (!value.is_number_integer())
+    fail(key, fmt::format("must be a whole number, found {}", value.dump().substr(0, 40)));
   const bool too_large = value.is_number_unsigned() &&
                          value.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<std::int64_t>::max());
   const std::int64_t number = too_large ? 0 : value.get<std::int64_t>();
@@ -191,7 +193,8 @@ std::vector<std::string> Fields::texts(std::string_view key) {
 std::vector<std::int64_t> Fields::integers(std::string_view key) {
   std::vector<std::int64_t> result;
   for (const Json& element : array(key)) {
-    if (!element.is_number_integer()) fail(key, fmt::format("must be a list of whole numbers, found {}", element.dump().substr(0, 40)));
+    if (!element.is_number_integer())
+      fail(key, fmt::format("must be a list of whole numbers, found {}", element.dump().substr(0, 40)));
     result.push_back(element.get<std::int64_t>());
   }
   return result;
@@ -200,7 +203,8 @@ std::vector<std::int64_t> Fields::integers(std::string_view key) {
 std::vector<double> Fields::numbers(std::string_view key) {
   std::vector<double> result;
   for (const Json& element : array(key)) {
-    if (!element.is_number() && !element.is_null()) fail(key, fmt::format("must be a list of numbers, found {}", element.type_name()));
+    if (!element.is_number() && !element.is_null())
+      fail(key, fmt::format("must be a list of numbers, found {}", element.type_name()));
     result.push_back(element.is_null() ? std::numeric_limits<double>::quiet_NaN() : element.get<double>());
   }
   return result;

@@ -36,9 +36,9 @@ class Fields {
  public:
   Fields(const Json& object, std::string where, Blame blame);
 
-  bool has(std::string_view key) const;         ///< does not count as asked for
-  const Json& at(std::string_view key);         ///< required
-  const Json* find(std::string_view key);       ///< optional
+  bool has(std::string_view key) const;    ///< does not count as asked for
+  const Json& at(std::string_view key);    ///< required
+  const Json* find(std::string_view key);  ///< optional
   std::string text(std::string_view key);
   std::string text_or(std::string_view key, std::string otherwise);
   std::int64_t integer(std::string_view key, std::int64_t low, std::int64_t high);  ///< low <= value <= high

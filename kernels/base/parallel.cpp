@@ -28,9 +28,8 @@ void enter(char&) {}
 }  // namespace
 
 // What the compiler makes of the region itself reads this frame before it enters; the bodies are looked at.
-[[gnu::no_sanitize("thread")]]
-void parallel_for(std::int64_t count, int threads, std::int64_t grain,
-                  const std::function<void(std::int64_t, std::int64_t)>& body) {
+[[gnu::no_sanitize("thread")]] void parallel_for(std::int64_t count, int threads, std::int64_t grain,
+                                                 const std::function<void(std::int64_t, std::int64_t)>& body) {
   QB_EXPECTS(count >= 0 && threads >= 1 && grain >= 1);
   if (count == 0) return;
   const std::int64_t blocks = (count + grain - 1) / grain;

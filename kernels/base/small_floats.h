@@ -5,9 +5,9 @@
 
 namespace qb {
 
-float f32_from_f16(std::uint16_t bits);       ///< exact; NaN stays NaN
-std::uint16_t f16_from_f32(float value);      ///< overflow becomes infinity; subnormals are kept; NaN stays a quiet NaN
-float f32_from_bf16(std::uint16_t bits);      ///< exact
-std::uint16_t bf16_from_f32(float value);     ///< as f16_from_f32
+float f32_from_f16(std::uint16_t bits);    ///< exact; NaN stays NaN
+std::uint16_t f16_from_f32(float value);   ///< overflow becomes infinity; subnormals are kept; NaN stays a quiet NaN
+float f32_from_bf16(std::uint16_t bits);   ///< exact
+std::uint16_t bf16_from_f32(float value);  ///< as f16_from_f32
 
 }  // namespace qb

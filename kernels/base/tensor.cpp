@@ -14,8 +14,18 @@ struct TypeRow {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr std::array<TypeRow, 13> kTypes = {{{"f32", 4}, {"f64", 8}, {"f16", 2}, {"bf16", 2}, {"i8", 1}, {"u8", 1},
-                                             {"i16", 2}, {"u16", 2}, {"i32", 4}, {"u32", 4}, {"i64", 8}, {"u64", 8},
+constexpr std::array<TypeRow, 13> kTypes = {{{"f32", 4},
+                                             {"f64", 8},
+                                             {"f16", 2},
+                                             {"bf16", 2},
+                                             {"i8", 1},
+                                             {"u8", 1},
+                                             {"i16", 2},
+                                             {"u16", 2},
+                                             {"i32", 4},
+                                             {"u32", 4},
+                                             {"i64", 8},
+                                             {"u64", 8},
                                              {"bool", 1}}};
 }  // namespace
 
@@ -27,7 +37,8 @@ std::int64_t element_count(const Shape& shape, std::string_view what) {
   constexpr std::int64_t kMost = std::int64_t(1) << 40;
   std::int64_t count = 1;
   for (const std::int64_t extent : shape) {
-    if (extent < 0) throw DataError(fmt::format("{} has the negative extent {} in its shape {}", what, extent, to_text(shape)));
+    if (extent < 0)
+      throw DataError(fmt::format("{} has the negative extent {} in its shape {}", what, extent, to_text(shape)));
     if (extent > 0 && count > kMost / extent)
       throw DataError(fmt::format("{} of shape {} has more than 2^40 elements", what, to_text(shape)));
     count *= extent;

@@ -111,8 +111,9 @@ namespace {
 
 /// Three significant digits without an exponent for 1 <= value < 1024.
 std::string three_digits(double value) {
-  return value < 9.995 ? fmt::format("{:.2f}", value)
-                       : value < 99.95 ? fmt::format("{:.1f}", value) : fmt::format("{:.0f}", value);
+  return value < 9.995   ? fmt::format("{:.2f}", value)
+         : value < 99.95 ? fmt::format("{:.1f}", value)
+                         : fmt::format("{:.0f}", value);
 }
 
 }  // namespace

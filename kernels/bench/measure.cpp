@@ -103,8 +103,7 @@ void make_operands(const BenchmarkCase& c, Workplace& place) {
     const bool table = c.format.kind == CodeKind::table;
     for (std::int64_t i = 0; i < (table ? sharers << c.format.bits : sharers); ++i)
       (table ? matrix.table : matrix.scales).push_back(float(random.uniform(0.001, 0.1)));
-    for (std::int64_t i = 0; c.format.zeros && i < sharers; ++i)
-      matrix.zeros.push_back(std::uint8_t(random() & mask));
+    for (std::int64_t i = 0; c.format.zeros && i < sharers; ++i) matrix.zeros.push_back(std::uint8_t(random() & mask));
     place.weights = pack(matrix);
   }
   place.operands_key = key;

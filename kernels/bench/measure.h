@@ -22,19 +22,19 @@ std::string name_of(const BenchmarkCase& c);  ///< "gemm_s8_q8_ref/q8c/m:1/n:409
 /// What one case is measured with. Google Benchmark calls a benchmark several times until it knows how many iterations
 /// it needs: what is made for a case is kept until another case asks.
 struct Workplace {
-  std::string operands_key;           ///< format and shape of the next two
+  std::string operands_key;  ///< format and shape of the next two
   PackedMatrix weights;
-  std::vector<float> a;               ///< [m, k]
-  std::string key;                    ///< name_of() the case of the rest
-  std::vector<PreparedMatrix> pool;   ///< one, or so many that none is in a cache when its turn comes
-  std::vector<float> proven;          ///< [m, n]
-  std::string fault;                  ///< of the proof; empty when the result is right
+  std::vector<float> a;              ///< [m, k]
+  std::string key;                   ///< name_of() the case of the rest
+  std::vector<PreparedMatrix> pool;  ///< one, or so many that none is in a cache when its turn comes
+  std::vector<float> proven;         ///< [m, n]
+  std::string fault;                 ///< of the proof; empty when the result is right
 };
 
 /// Counters that every result carries; names of Google Benchmark's user counters.
-inline constexpr const char* kOpsRate = "ops/s";            ///< 2 per multiply-add of the unpadded problem
-inline constexpr const char* kWeightRate = "weight_B/s";    ///< bytes of the prepared weights
-inline constexpr const char* kPeakShare = "%peak";          ///< of the limit that the label names
+inline constexpr const char* kOpsRate = "ops/s";          ///< 2 per multiply-add of the unpadded problem
+inline constexpr const char* kWeightRate = "weight_B/s";  ///< bytes of the prepared weights
+inline constexpr const char* kPeakShare = "%peak";        ///< of the limit that the label names
 
 /// Measures one case. Time includes quantizing the activations and excludes preparing the weights.
 ///

@@ -27,11 +27,10 @@ struct Tile {
 template <int kRows, int kVectors>
 void fill_tile(const Tile& tile) {
   __m256 sum[kRows][kVectors];
-  QB_UNROLL for (int i = 0; i < kRows; ++i)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const __m256i mask = v + 1 < kVectors ? _mm256_set1_epi32(-1) : tile.last;
-      sum[i][v] = tile.first ? _mm256_setzero_ps() : _mm256_maskload_ps(tile.y + i * tile.y_stride + 8 * v, mask);
-    }
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const __m256i mask = v + 1 < kVectors ? _mm256_set1_epi32(-1) : tile.last;
+    sum[i][v] = tile.first ? _mm256_setzero_ps() : _mm256_maskload_ps(tile.y + i * tile.y_stride + 8 * v, mask);
+  }
   const float* w = tile.w;
   for (std::int64_t t = 0; t < tile.depth; ++t, w += 8 * kVectors) {
     __m256 column[kVectors];
@@ -41,11 +40,10 @@ void fill_tile(const Tile& tile) {
       QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm256_fmadd_ps(a, column[v], sum[i][v]);
     }
   }
-  QB_UNROLL for (int i = 0; i < kRows; ++i)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const __m256i mask = v + 1 < kVectors ? _mm256_set1_epi32(-1) : tile.last;
-      _mm256_maskstore_ps(tile.y + i * tile.y_stride + 8 * v, mask, sum[i][v]);
-    }
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const __m256i mask = v + 1 < kVectors ? _mm256_set1_epi32(-1) : tile.last;
+    _mm256_maskstore_ps(tile.y + i * tile.y_stride + 8 * v, mask, sum[i][v]);
+  }
 }
 
 /// The tile with as many rows as there are, at most kRows.

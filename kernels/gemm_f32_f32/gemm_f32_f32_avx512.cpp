@@ -27,11 +27,10 @@ struct Tile {
 template <int kRows, int kVectors>
 void fill_tile(const Tile& tile) {
   __m512 sum[kRows][kVectors];
-  QB_UNROLL for (int i = 0; i < kRows; ++i)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const __mmask16 mask = v + 1 < kVectors ? __mmask16(0xffff) : tile.last;
-      sum[i][v] = tile.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, tile.y + i * tile.y_stride + 16 * v);
-    }
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const __mmask16 mask = v + 1 < kVectors ? __mmask16(0xffff) : tile.last;
+    sum[i][v] = tile.first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, tile.y + i * tile.y_stride + 16 * v);
+  }
   const float* w = tile.w;
   for (std::int64_t t = 0; t < tile.depth; ++t, w += 16 * kVectors) {
     __m512 column[kVectors];
@@ -41,11 +40,10 @@ void fill_tile(const Tile& tile) {
       QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_fmadd_ps(a, column[v], sum[i][v]);
     }
   }
-  QB_UNROLL for (int i = 0; i < kRows; ++i)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const __mmask16 mask = v + 1 < kVectors ? __mmask16(0xffff) : tile.last;
-      _mm512_mask_storeu_ps(tile.y + i * tile.y_stride + 16 * v, mask, sum[i][v]);
-    }
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const __mmask16 mask = v + 1 < kVectors ? __mmask16(0xffff) : tile.last;
+    _mm512_mask_storeu_ps(tile.y + i * tile.y_stride + 16 * v, mask, sum[i][v]);
+  }
 }
 
 /// The tile with as many rows as there are, at most kRows.

@@ -24,8 +24,8 @@ struct S8Q4 {
   std::int64_t chunk;         ///< 16 or 32
   std::int64_t middle_shift;  ///< real zero is code 1 << middle_shift, unless zeros are stored
   std::int64_t codes;
-  std::int64_t scale;         ///< reference only
-  std::int64_t zero;          ///< 0: none are stored (the reference always has them)
+  std::int64_t scale;  ///< reference only
+  std::int64_t zero;   ///< 0: none are stored (the reference always has them)
 };
 
 /// y[i, j] = a_scale[i] * sum over groups g of float(dot(i, j, g)) * scale[j, g], where

@@ -25,8 +25,8 @@ struct Block {
   const S8Q4* at;
   const std::int8_t* a;  ///< the block's first row
   std::int64_t first_row, rows;
-  const std::uint8_t* stream;  ///< where the panel is read next
-  const std::int32_t* zero;    ///< [groups][8] or null
+  const std::uint8_t* stream;                ///< where the panel is read next
+  const std::int32_t* zero;                  ///< [groups][8] or null
   alignas(32) float sum[kBlock][8];          ///< of the groups that are done
   alignas(32) std::int32_t part[kBlock][8];  ///< of the chunks of the group at hand
 };

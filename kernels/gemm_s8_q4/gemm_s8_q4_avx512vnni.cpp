@@ -29,11 +29,11 @@ template <int kVectors>
 struct Block {
   const GemmArgs* args;
   const S8Q4* at;
-  const std::int8_t* a;        ///< the block's first row
+  const std::int8_t* a;  ///< the block's first row
   std::int64_t first_row, rows;
-  const std::uint8_t* stream;  ///< where the panel is read next
-  const std::int32_t* zero;    ///< [groups][kVectors][16] or null
-  std::int64_t ahead;          ///< bytes of the stream to fetch ahead
+  const std::uint8_t* stream;                           ///< where the panel is read next
+  const std::int32_t* zero;                             ///< [groups][kVectors][16] or null
+  std::int64_t ahead;                                   ///< bytes of the stream to fetch ahead
   alignas(64) float sum[kBlock][kVectors][16];          ///< of the groups that are done
   alignas(64) std::int32_t part[kBlock][kVectors][16];  ///< of the chunks of the group at hand
 };
@@ -160,8 +160,8 @@ void fill_block(Block<kVectors>& block, std::int64_t column) {
     const std::int64_t i = block.first_row + r;
     for (int v = 0; v < kVectors; ++v) {
       const __m512 y = _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), _mm512_load_ps(block.sum[r][v]));
-      _mm512_mask_storeu_ps(args.y + i * args.y_stride + column + 16 * v,
-                            v + 1 < kVectors ? __mmask16(0xffff) : last, y);
+      _mm512_mask_storeu_ps(args.y + i * args.y_stride + column + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
+                            y);
     }
   }
 }

@@ -55,20 +55,19 @@ void fill_tile(const GemmArgs& args, const Panel& panel, std::int64_t i) {
   const auto* a = static_cast<const std::int8_t*>(args.a) + i * args.a_stride;
   alignas(32) std::int16_t wide[kRows][kStrip];
   __m256i sum[kRows][kVectors];
-  QB_UNROLL for (int r = 0; r < kRows; ++r)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm256_setzero_si256();
+  QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
+      _mm256_setzero_si256();
   const std::uint8_t* codes = panel.codes;
   for (std::int64_t begin = 0; begin < args.k; begin += kStrip) {
     const std::int64_t length = args.k - begin < kStrip ? args.k - begin : kStrip;
-    QB_UNROLL for (int r = 0; r < kRows; ++r)
-      for (std::int64_t t = 0; t < length; t += 16) {
-        const auto* narrow = reinterpret_cast<const __m128i*>(a + r * args.a_stride + begin + t);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(wide[r] + t), _mm256_cvtepi8_epi16(_mm_loadu_si128(narrow)));
-      }
+    QB_UNROLL for (int r = 0; r < kRows; ++r) for (std::int64_t t = 0; t < length; t += 16) {
+      const auto* narrow = reinterpret_cast<const __m128i*>(a + r * args.a_stride + begin + t);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(wide[r] + t), _mm256_cvtepi8_epi16(_mm_loadu_si128(narrow)));
+    }
     for (std::int64_t t = 0; t < length; t += 2, codes += 16 * kVectors) {
       __m256i column[kVectors];
-      QB_UNROLL for (int v = 0; v < kVectors; ++v)
-        column[v] = _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(codes + 16 * v)));
+      QB_UNROLL for (int v = 0; v < kVectors; ++v) column[v] =
+          _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(codes + 16 * v)));
       QB_UNROLL for (int r = 0; r < kRows; ++r) {
         std::int32_t two;
         __builtin_memcpy(&two, wide[r] + t, 4);

@@ -48,8 +48,8 @@ template <int kRows, int kVectors>
 void fill_tile(const GemmArgs& args, const Panel& panel, std::int64_t i) {
   const auto* a = static_cast<const std::int8_t*>(args.a) + i * args.a_stride;
   __m512i sum[kRows][kVectors];
-  QB_UNROLL for (int r = 0; r < kRows; ++r)
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm512_setzero_si512();
+  QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
+      _mm512_setzero_si512();
   const std::uint8_t* codes = panel.codes;
   for (std::int64_t t = 0; t < args.k; t += 4, codes += 64 * kVectors) {
     __m512i column[kVectors];

@@ -11,8 +11,8 @@ struct QuantizeRowArgs {
   const float* x;      ///< [k]
   std::int8_t* codes;  ///< [padded]; [k, padded) are filled with zero's code
   std::int64_t k, padded;
-  float scale;         ///< > 0, finite
-  std::int32_t zero;   ///< code of real zero, in [low, high]
+  float scale;             ///< > 0, finite
+  std::int32_t zero;       ///< code of real zero, in [low, high]
   std::int32_t low, high;  ///< range of the codes, within [-128, 127]
 };
 using QuantizeRowFn = void (*)(const QuantizeRowArgs&);

@@ -37,9 +37,7 @@ std::vector<Line> lines_of(std::string_view text, std::string_view where) {
   return lines;
 }
 
-std::string shown(std::string_view field) {
-  return std::string(field.substr(0, 40));
-}
+std::string shown(std::string_view field) { return std::string(field.substr(0, 40)); }
 
 /// The last field of each line as a class: a number where all are whole numbers, else the place of its name in order.
 void set_classes(const std::vector<Line>& lines, std::string_view where, RawSamples& samples) {

@@ -10,11 +10,11 @@
 namespace qb {
 
 struct SampleOptions {
-  double scale = 1, zero = 0;                   ///< scale != 0; zero is for kind "bytes" only
-  std::vector<double> mean{0}, deviation{1};    ///< one value, or one per index of the second extent; deviation != 0
-  Shape shape;                                  ///< of one sample; empty: as the file has it
-  std::int64_t classes = 0;                     ///< 0: the largest label + 1
-  std::int64_t calibration = 0;                 ///< samples held out of a set that has no training data
+  double scale = 1, zero = 0;                 ///< scale != 0; zero is for kind "bytes" only
+  std::vector<double> mean{0}, deviation{1};  ///< one value, or one per index of the second extent; deviation != 0
+  Shape shape;                                ///< of one sample; empty: as the file has it
+  std::int64_t classes = 0;                   ///< 0: the largest label + 1
+  std::int64_t calibration = 0;               ///< samples held out of a set that has no training data
 };
 
 /// Takes the options' keys from `fields` and leaves all others. Refuses what no dataset of that kind can have.

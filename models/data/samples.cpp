@@ -22,30 +22,14 @@ std::vector<std::int64_t> integers(const Tensor& tensor, std::string_view where)
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::int64_t(source[i]);
   };
   switch (tensor.dtype) {
-    case DType::u8:
-      copy(tensor.bytes.as<std::uint8_t>());
-      break;
-    case DType::i8:
-      copy(tensor.bytes.as<std::int8_t>());
-      break;
-    case DType::i16:
-      copy(tensor.bytes.as<std::int16_t>());
-      break;
-    case DType::u16:
-      copy(tensor.bytes.as<std::uint16_t>());
-      break;
-    case DType::i32:
-      copy(tensor.bytes.as<std::int32_t>());
-      break;
-    case DType::u32:
-      copy(tensor.bytes.as<std::uint32_t>());
-      break;
-    case DType::i64:
-      copy(tensor.bytes.as<std::int64_t>());
-      break;
-    case DType::u64:
-      copy(tensor.bytes.as<std::uint64_t>());
-      break;
+    case DType::u8: copy(tensor.bytes.as<std::uint8_t>()); break;
+    case DType::i8: copy(tensor.bytes.as<std::int8_t>()); break;
+    case DType::i16: copy(tensor.bytes.as<std::int16_t>()); break;
+    case DType::u16: copy(tensor.bytes.as<std::uint16_t>()); break;
+    case DType::i32: copy(tensor.bytes.as<std::int32_t>()); break;
+    case DType::u32: copy(tensor.bytes.as<std::uint32_t>()); break;
+    case DType::i64: copy(tensor.bytes.as<std::int64_t>()); break;
+    case DType::u64: copy(tensor.bytes.as<std::uint64_t>()); break;
     default:
       throw DataError(fmt::format("{}: labels are {} values; accepted are integers", where, name_of(tensor.dtype)));
   }

@@ -21,8 +21,8 @@ struct RawSamples {
 RawSamples read_idx_samples(std::string_view images, std::string_view images_where, std::string_view labels,
                             std::string_view labels_where);
 
-/// Lines of numbers parted by commas, the class last. A first line without numbers is a header. Classes are whole numbers
-/// from 0, or names, which count in alphabetical order.
+/// Lines of numbers parted by commas, the class last. A first line without numbers is a header. Classes are whole
+/// numbers from 0, or names, which count in alphabetical order.
 RawSamples read_csv_samples(std::string_view text, std::string_view where);
 
 /// Records of int8 in the given shape (of one sample); `labels` is a CSV text whose last column is the class number.

@@ -130,23 +130,16 @@ void add_inputs(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
 
 Attribute read_attribute(const OnnxDraft& draft, const Node& node, const onnx_wire::AttributeProto& wire) {
   switch (wire.type()) {
-    case 1:
-      return wire.f();
-    case 2:
-      return std::int64_t(wire.i());
+    case 1: return wire.f();
+    case 2: return std::int64_t(wire.i());
     case 3:
       if (!valid_utf8(wire.s())) draft.fail(node, "has a text that is not UTF-8");
       return wire.s();
-    case 4:
-      return tensor_from_wire(wire.t(), fmt::format("{}: node '{}' ({})", draft.where, node.name, node.op));
-    case 5:
-      draft.fail(node, "holds a graph of its own, which is not executed");
-    case 6:
-      return std::vector<float>(wire.floats().begin(), wire.floats().end());
-    case 7:
-      return std::vector<std::int64_t>(wire.ints().begin(), wire.ints().end());
-    default:
-      break;
+    case 4: return tensor_from_wire(wire.t(), fmt::format("{}: node '{}' ({})", draft.where, node.name, node.op));
+    case 5: draft.fail(node, "holds a graph of its own, which is not executed");
+    case 6: return std::vector<float>(wire.floats().begin(), wire.floats().end());
+    case 7: return std::vector<std::int64_t>(wire.ints().begin(), wire.ints().end());
+    default: break;
   }
   draft.fail(node, fmt::format("has the attribute '{}' of a type that is not read; accepted are numbers, texts, lists "
                                "of numbers and tensors",

@@ -135,18 +135,12 @@ Tensor tensor_from_wire(const TensorProto& wire, std::string_view where) {
   check_file_shape(shape, where);
   if (wire.has_raw_data() && !wire.raw_data().empty()) return from_raw(wire.raw_data(), *row, std::move(shape), where);
   switch (row->field) {
-    case Field::floats:
-      return from_values(wire.float_data(), *row, std::move(shape), where);
-    case Field::int32s:
-      return from_values(wire.int32_data(), *row, std::move(shape), where);
-    case Field::int64s:
-      return from_values(wire.int64_data(), *row, std::move(shape), where);
-    case Field::doubles:
-      return from_values(wire.double_data(), *row, std::move(shape), where);
-    case Field::uint64s:
-      return from_values(wire.uint64_data(), *row, std::move(shape), where);
-    case Field::none:
-      break;
+    case Field::floats: return from_values(wire.float_data(), *row, std::move(shape), where);
+    case Field::int32s: return from_values(wire.int32_data(), *row, std::move(shape), where);
+    case Field::int64s: return from_values(wire.int64_data(), *row, std::move(shape), where);
+    case Field::doubles: return from_values(wire.double_data(), *row, std::move(shape), where);
+    case Field::uint64s: return from_values(wire.uint64_data(), *row, std::move(shape), where);
+    case Field::none: break;
   }
   throw DataError(fmt::format("{}: holds no values", where));
 }

@@ -29,7 +29,8 @@ struct Shard {
   TensorMap gradients;
   LossSum loss;
 
-  Shard(const Graph& graph, const TensorMap& parameters) : tape(graph, parameters, kShardRows), gradients(zeros_like(parameters)) {}
+  Shard(const Graph& graph, const TensorMap& parameters)
+      : tape(graph, parameters, kShardRows), gradients(zeros_like(parameters)) {}
 
   /// Copies samples order[0..]; beyond the end the last one stands in.
   void take(const Dataset& data, std::span<const std::int64_t> order) {
@@ -104,14 +105,16 @@ void fit(const Graph& graph, TensorMap& parameters, const EpochSource& source, c
     const Dataset data = source(epoch);
     check_samples(graph, data);
     const std::int64_t steps = data.count() / options.batch;
-    if (steps == 0) throw DataError(fmt::format("{}: {} samples do not fill a batch of {}", data.name, data.count(), options.batch));
+    if (steps == 0)
+      throw DataError(fmt::format("{}: {} samples do not fill a batch of {}", data.name, data.count(), options.batch));
     std::vector<std::int64_t> order = rising(data.count());
     Random random(options.seed, std::uint64_t(epoch));
     shuffle(std::span(order), random);
 
     LossSum sum;
     for (std::int64_t step = 0; step < steps; ++step) {
-      const std::span<const std::int64_t> batch = std::span(order).subspan(std::size_t(step * options.batch), std::size_t(options.batch));
+      const std::span<const std::int64_t> batch =
+          std::span(order).subspan(std::size_t(step * options.batch), std::size_t(options.batch));
       parallel_for(std::ssize(shards), options.threads, /*grain=*/1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t s = begin; s < end; ++s) {
           shards[std::size_t(s)].take(data, batch.subspan(std::size_t(s * kShardRows), std::size_t(kShardRows)));
@@ -119,7 +122,8 @@ void fit(const Graph& graph, TensorMap& parameters, const EpochSource& source, c
         }
       });
       add_gradients(shards, gradients);
-      adam.step(parameters, gradients, cosine_rate(options.learning_rate, epoch * steps + step, options.epochs * steps));
+      adam.step(parameters, gradients,
+                cosine_rate(options.learning_rate, epoch * steps + step, options.epochs * steps));
       for (const Shard& shard : shards) {
         sum.nats += shard.loss.nats;
         sum.correct += shard.loss.correct;
@@ -144,7 +148,8 @@ LossSum evaluate(const Graph& graph, const TensorMap& parameters, const Dataset&
         shard.take(samples, std::span(order).subspan(std::size_t(part * kShardRows), rows));
         const std::span<const float> logits = shard.tape.forward(parameters, shard.samples).as<float>();
         const std::size_t classes = logits.size() / kShardRows;
-        sums[std::size_t(part)] = softmax_cross_entropy(logits.first(rows * classes), std::span(shard.targets).first(rows), 1.0, {});
+        sums[std::size_t(part)] =
+            softmax_cross_entropy(logits.first(rows * classes), std::span(shard.targets).first(rows), 1.0, {});
       }
     }
   });

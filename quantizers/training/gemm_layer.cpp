@@ -28,8 +28,16 @@ void gemm_forward(const LayerCall& call, Tensor& output) {
   const float* values = x.as<float>().data();
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t p = 0; p < k; ++p) turned[std::size_t(p * rows + i)] = values[i * k + p];
-  add_product({.m = n, .n = rows, .k = k, .a = w.as<float>().data(), .a_row = k, .a_column = 1, .b = turned.data(),
-               .b_row = rows, .c = result.data(), .c_row = rows});
+  add_product({.m = n,
+               .n = rows,
+               .k = k,
+               .a = w.as<float>().data(),
+               .a_row = k,
+               .a_column = 1,
+               .b = turned.data(),
+               .b_row = rows,
+               .c = result.data(),
+               .c_row = rows});
   const float* bias = call.inputs.size() > 2 ? call.inputs[2]->as<float>().data() : nullptr;
   float* y = output.as<float>().data();
   for (std::int64_t i = 0; i < rows; ++i)
@@ -43,11 +51,27 @@ void gemm_backward(const LayerCall& call, const Tensor&, const Tensor& output_gr
   const std::int64_t rows = x.shape[0], k = x.shape[1], n = w.shape[0];
   const float* dy = output_gradient.as<float>().data();
   if (input_gradients[0])
-    add_product({.m = rows, .n = k, .k = n, .a = dy, .a_row = n, .a_column = 1, .b = w.as<float>().data(), .b_row = k,
-                 .c = input_gradients[0]->as<float>().data(), .c_row = k});
+    add_product({.m = rows,
+                 .n = k,
+                 .k = n,
+                 .a = dy,
+                 .a_row = n,
+                 .a_column = 1,
+                 .b = w.as<float>().data(),
+                 .b_row = k,
+                 .c = input_gradients[0]->as<float>().data(),
+                 .c_row = k});
   if (input_gradients[1])
-    add_product({.m = n, .n = k, .k = rows, .a = dy, .a_row = 1, .a_column = n, .b = x.as<float>().data(), .b_row = k,
-                 .c = input_gradients[1]->as<float>().data(), .c_row = k});
+    add_product({.m = n,
+                 .n = k,
+                 .k = rows,
+                 .a = dy,
+                 .a_row = 1,
+                 .a_column = n,
+                 .b = x.as<float>().data(),
+                 .b_row = k,
+                 .c = input_gradients[1]->as<float>().data(),
+                 .c_row = k});
   if (input_gradients.size() > 2 && input_gradients[2]) {
     float* db = input_gradients[2]->as<float>().data();
     for (std::int64_t i = 0; i < rows; ++i)

@@ -4,8 +4,8 @@
 
 namespace qb {
 
-/// Conv of images [rows, c, h, w] with filters [n, c, kh, kw] and an optional bias [n]; any strides and pads, no groups, no
-/// dilations. Source of the lowering to a product: Chellapilla et al. 2006.
+/// Conv of images [rows, c, h, w] with filters [n, c, kh, kw] and an optional bias [n]; any strides and pads, no
+/// groups, no dilations. Source of the lowering to a product: Chellapilla et al. 2006.
 TrainingOp conv_training_op();
 
 /// Gemm with transB = 1: y = x * w' + bias; x [rows, k], w [n, k], bias [n] optional.

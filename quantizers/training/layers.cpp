@@ -66,7 +66,8 @@ const TrainingOp& training_op(const Node& node) {
     if (op.op == node.op) return op;
     names.emplace_back(op.op);
   }
-  throw DataError(fmt::format("node '{}': operator {} cannot be trained; {} can", node.name, node.op, join(names, ", ")));
+  throw DataError(
+      fmt::format("node '{}': operator {} cannot be trained; {} can", node.name, node.op, join(names, ", ")));
 }
 
 }  // namespace qb

@@ -6,8 +6,8 @@
 namespace qb {
 
 struct LossSum {
-  double nats = 0;            ///< sum over samples of -ln of the target's probability
-  std::int64_t correct = 0;   ///< samples whose largest score is the target's; ties go to the lower class
+  double nats = 0;           ///< sum over samples of -ln of the target's probability
+  std::int64_t correct = 0;  ///< samples whose largest score is the target's; ties go to the lower class
 };
 
 /// Softmax cross-entropy of logits [rows, classes] and its derivative by each logit, (p - [class = target]) * scale.

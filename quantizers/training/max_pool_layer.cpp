@@ -18,7 +18,8 @@ PoolWindow window_of(const Node& node) {
   const bool padded = std::any_of(pads.begin(), pads.end(), [](std::int64_t pad) { return pad != 0; });
   if (kernel.size() != 2 || strides.size() != 2 || kernel[0] < 1 || kernel[1] < 1 || strides[0] < 1 || strides[1] < 1 ||
       padded || node.integer_or("ceil_mode", 0) != 0 || node.text_or("auto_pad", "NOTSET") != "NOTSET")
-    throw DataError(fmt::format("node '{}': a MaxPool can be trained with two kernel extents and without pads", node.name));
+    throw DataError(
+        fmt::format("node '{}': a MaxPool can be trained with two kernel extents and without pads", node.name));
   return {kernel[0], kernel[1], strides[0], strides[1]};
 }
 
@@ -26,8 +27,8 @@ Shape max_pool_shape(const Node& node, std::span<const Shape> inputs) {
   const PoolWindow window = window_of(node);
   const Shape& x = inputs[0];
   if (x.size() != 4 || x[2] < window.height || x[3] < window.width)
-    throw DataError(fmt::format("node '{}': input {} does not fit a window of {} x {}", node.name, to_text(x), window.height,
-                                window.width));
+    throw DataError(fmt::format("node '{}': input {} does not fit a window of {} x {}", node.name, to_text(x),
+                                window.height, window.width));
   return {x[0], x[1], (x[2] - window.height) / window.down + 1, (x[3] - window.width) / window.across + 1};
 }
 

@@ -6,12 +6,12 @@ namespace qb {
 
 /// Operands as raw memory: this header is compiled under every instruction-set flag.
 struct ProductArgs {
-  std::int64_t m, n, k;                ///< c is [m, n]; k is the depth; all >= 1
-  const float* a;                      ///< element (i, p) is a[i * a_row + p * a_column]
+  std::int64_t m, n, k;  ///< c is [m, n]; k is the depth; all >= 1
+  const float* a;        ///< element (i, p) is a[i * a_row + p * a_column]
   std::int64_t a_row, a_column;
-  const float* b;                      ///< [k, n], row stride b_row
+  const float* b;  ///< [k, n], row stride b_row
   std::int64_t b_row;
-  float* c;                            ///< [m, n], row stride c_row; must not overlap a or b
+  float* c;  ///< [m, n], row stride c_row; must not overlap a or b
   std::int64_t c_row;
 };
 

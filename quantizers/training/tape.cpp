@@ -9,8 +9,9 @@ namespace qb {
 Tape::Tape(const Graph& graph, const TensorMap& parameters, std::int64_t rows) : graph_(graph), rows_(rows) {
   QB_EXPECTS(rows >= 1);
   if (graph.inputs.size() != 1 || graph.outputs.empty())
-    throw DataError(fmt::format("a graph with {} inputs and {} outputs cannot be trained; one input and an output are needed",
-                                graph.inputs.size(), graph.outputs.size()));
+    throw DataError(
+        fmt::format("a graph with {} inputs and {} outputs cannot be trained; one input and an output are needed",
+                    graph.inputs.size(), graph.outputs.size()));
   Shape input = graph.inputs[0].shape;
   input[0] = rows;
   values_.emplace(graph.inputs[0].name, Tensor(DType::f32, input));
@@ -65,13 +66,13 @@ void Tape::backward(const TensorMap& parameters, std::span<const float> output_g
     for (const std::string& name : step->inputs) {
       const auto parameter = gradients.find(name);
       const auto value = value_gradients_.find(name);
-      input_gradients.push_back(parameter != gradients.end()        ? &parameter->second
+      input_gradients.push_back(parameter != gradients.end()      ? &parameter->second
                                 : value != value_gradients_.end() ? &value->second
                                                                   : nullptr);
     }
     const std::string& output = step->node->outputs[0];
-    step->op->backward({*step->node, inputs, scratch_}, values_.find(output)->second, value_gradients_.find(output)->second,
-                       input_gradients);
+    step->op->backward({*step->node, inputs, scratch_}, values_.find(output)->second,
+                       value_gradients_.find(output)->second, input_gradients);
   }
 }
 

@@ -15,8 +15,8 @@ namespace qb {
 
 /// Keeps every value of the last forward pass, and returns the gradient of every parameter.
 ///
-/// Values have `rows` samples. Nodes may share values; gradients of a shared value add up in reverse order of the nodes.
-/// Not reentrant: threads use tapes of their own. Keeps a reference to `graph`.
+/// Values have `rows` samples. Nodes may share values; gradients of a shared value add up in reverse order of the
+/// nodes. Not reentrant: threads use tapes of their own. Keeps a reference to `graph`.
 class Tape {
  public:
   /// `parameters` gives names and shapes of the graph's weights (float32). Throws DataError, naming the node, for an
@@ -26,8 +26,8 @@ class Tape {
   /// The graph's first output for `rows` samples; `samples` holds the graph input's elements, row after row.
   const Tensor& forward(const TensorMap& parameters, std::span<const float> samples);
 
-  /// Adds to `gradients` (the names and shapes of `parameters`) the gradient of the loss whose derivative by the output of
-  /// the last forward() is `output_gradient`.
+  /// Adds to `gradients` (the names and shapes of `parameters`) the gradient of the loss whose derivative by the output
+  /// of the last forward() is `output_gradient`.
   void backward(const TensorMap& parameters, std::span<const float> output_gradient, TensorMap& gradients);
 
   std::int64_t rows() const { return rows_; }

@@ -32,7 +32,8 @@ const ZooModel& find_model(std::string_view name) {
   throw InputError(fmt::format("the zoo has no model '{}'{}", name, suggestion(name, names)));
 }
 
-Dataset samples_of(const ZooModel& model, const std::string& split, std::int64_t count, std::uint64_t seed, int threads) {
+Dataset samples_of(const ZooModel& model, const std::string& split, std::int64_t count, std::uint64_t seed,
+                   int threads) {
   if (model.kind == "grammar") return grammar(GrammarOptions{}, split, count, seed);
   return glyphs(GlyphsOptions{}, split, count, seed, threads);
 }
@@ -62,8 +63,8 @@ std::span<const ZooModel> zoo_models() {
                glyphs_mlp_network, 20000, 30, 3e-3, 1},
       ZooModel{"glyphs-cnn", "drawn characters, three convolutions and a dense layer", Task::classification, "glyphs",
                glyphs_cnn_network, 10000, 20, 3e-3, 2},
-      ZooModel{"grammar-mlp", "next token of a generated language, dense network 64-128-64-16", Task::language, "grammar",
-               grammar_mlp_network, 20000, 20, 3e-3, 3},
+      ZooModel{"grammar-mlp", "next token of a generated language, dense network 64-128-64-16", Task::language,
+               "grammar", grammar_mlp_network, 20000, 20, 3e-3, 3},
   };
   return table;
 }
@@ -83,12 +84,15 @@ ZooReport train_zoo_model(std::string_view name, const std::filesystem::path& zo
   const auto source = [&](int epoch) {
     return samples_of(model, "train", samples, (model.seed << 32) + std::uint64_t(epoch), options.threads);
   };
-  const FitOptions schedule = {.epochs = model.epochs, .batch = kBatch, .learning_rate = model.learning_rate,
-                               .seed = model.seed, .threads = options.threads};
+  const FitOptions schedule = {.epochs = model.epochs,
+                               .batch = kBatch,
+                               .learning_rate = model.learning_rate,
+                               .seed = model.seed,
+                               .threads = options.threads};
   fit(network.graph, network.weights, source, schedule, [&](const EpochReport& epoch) {
     if (progress)
-      progress(fmt::format("{}: epoch {} of {}, loss {:.4f} nats, accuracy {:.2f} %", name, epoch.epoch + 1, model.epochs,
-                           epoch.loss_nats, 100 * epoch.accuracy));
+      progress(fmt::format("{}: epoch {} of {}, loss {:.4f} nats, accuracy {:.2f} %", name, epoch.epoch + 1,
+                           model.epochs, epoch.loss_nats, 100 * epoch.accuracy));
   });
 
   const Dataset test = samples_of(model, "test", options.test_samples, kTestSeed, options.threads);

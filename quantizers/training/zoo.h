@@ -24,18 +24,18 @@ struct ZooModel {
   std::string_view name;     ///< folder in configs/zoo
   std::string_view summary;  ///< one line for lists
   Task task;
-  std::string_view kind;     ///< of its dataset: "glyphs" or "grammar", with the default options
-  Network (*network)();      ///< with zero weights
-  std::int64_t samples;      ///< of one epoch; every epoch draws new ones from the training split
+  std::string_view kind;  ///< of its dataset: "glyphs" or "grammar", with the default options
+  Network (*network)();   ///< with zero weights
+  std::int64_t samples;   ///< of one epoch; every epoch draws new ones from the training split
   int epochs;
-  double learning_rate;      ///< highest; falls to 0 along a cosine
+  double learning_rate;  ///< highest; falls to 0 along a cosine
   std::uint64_t seed;
 };
 std::span<const ZooModel> zoo_models();
 
 struct ZooOptions {
-  int threads = 1;             ///< the files do not depend on it
-  double schedule = 1;         ///< (0, 1]: uses this part of each epoch's samples; for tests
+  int threads = 1;      ///< the files do not depend on it
+  double schedule = 1;  ///< (0, 1]: uses this part of each epoch's samples; for tests
   std::int64_t test_samples = kGeneratedSplitSamples;
 };
 

@@ -9,7 +9,9 @@ namespace {
 /// Appends layers to a network; each reads the last one's output.
 class NetworkBuilder {
  public:
-  explicit NetworkBuilder(Shape input) : last_("input") { network_.graph.inputs.push_back({last_, DType::f32, std::move(input)}); }
+  explicit NetworkBuilder(Shape input) : last_("input") {
+    network_.graph.inputs.push_back({last_, DType::f32, std::move(input)});
+  }
 
   NetworkBuilder& conv(const std::string& name, std::int64_t inputs, std::int64_t filters, std::int64_t kernel) {
     network_.weights.emplace(name + ".weight", Tensor(DType::f32, {filters, inputs, kernel, kernel}));
@@ -58,17 +60,24 @@ class NetworkBuilder {
 Network glyphs_mlp_network() {
   return NetworkBuilder({-1, 1, 20, 20})
       .flatten("flatten")
-      .dense("dense1", 400, 128).relu("relu1")
-      .dense("dense2", 128, 64).relu("relu2")
+      .dense("dense1", 400, 128)
+      .relu("relu1")
+      .dense("dense2", 128, 64)
+      .relu("relu2")
       .dense("dense3", 64, 47)
       .done();
 }
 
 Network glyphs_cnn_network() {
   return NetworkBuilder({-1, 1, 20, 20})
-      .conv("conv1", 1, 12, 3).relu("relu1").pool("pool1")
-      .conv("conv2", 12, 24, 3).relu("relu2")
-      .conv("conv3", 24, 32, 3).relu("relu3").pool("pool2")
+      .conv("conv1", 1, 12, 3)
+      .relu("relu1")
+      .pool("pool1")
+      .conv("conv2", 12, 24, 3)
+      .relu("relu2")
+      .conv("conv3", 24, 32, 3)
+      .relu("relu3")
+      .pool("pool2")
       .flatten("flatten")
       .dense("dense1", 800, 47)
       .done();
@@ -76,8 +85,10 @@ Network glyphs_cnn_network() {
 
 Network grammar_mlp_network() {
   return NetworkBuilder({-1, 64})
-      .dense("dense1", 64, 128).relu("relu1")
-      .dense("dense2", 128, 64).relu("relu2")
+      .dense("dense1", 64, 128)
+      .relu("relu1")
+      .dense("dense2", 128, 64)
+      .relu("relu2")
       .dense("dense3", 64, 16)
       .done();
 }

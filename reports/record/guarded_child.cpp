@@ -37,7 +37,8 @@ void limit(__rlimit_resource resource, std::uint64_t value) {
 
 /// Writes "=" and the message, or only "=", and ends the child.
 [[noreturn]] void child_main(int pipe, const ChildLimits& limits, const std::function<void()>& work) {
-  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(crash, SIG_DFL);  // the program's own handlers are not for us
+  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT})
+    ::signal(crash, SIG_DFL);  // the program's own handlers are not for us
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, std::uint64_t(limits.seconds));
   if (limits.memory_bytes > 0 && !kAddressSpaceIsReserved) limit(RLIMIT_AS, address_space_now() + limits.memory_bytes);
@@ -94,7 +95,8 @@ ChildReport run_guarded(const ChildLimits& limits, const std::function<void()>& 
   }
   if (late) return {false, fmt::format("did not end within {} s", limits.seconds)};
   if (WIFSIGNALED(status)) return {false, fmt::format("was ended by signal {}", WTERMSIG(status))};
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || answer.empty() || answer[0] != '=') return {false, "ended without an answer"};
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || answer.empty() || answer[0] != '=')
+    return {false, "ended without an answer"};
   return {true, answer.substr(1)};
 }
 

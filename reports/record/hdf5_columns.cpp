@@ -28,7 +28,8 @@ std::size_t TableBytes::row_bytes() const {
   return sum;
 }
 
-void put_cell(TableBytes& table, const Field& field, std::size_t row, std::size_t offset, const void* value, LongTexts& long_texts) {
+void put_cell(TableBytes& table, const Field& field, std::size_t row, std::size_t offset, const void* value,
+              LongTexts& long_texts) {
   char* cell = table.bytes.data() + offset;
   if (field.type != ColumnType::text) {
     std::memcpy(cell, value, field.bytes);
@@ -36,7 +37,9 @@ void put_cell(TableBytes& table, const Field& field, std::size_t row, std::size_
   }
   QB_EXPECTS(field.bytes >= 8);
   const auto& text = *static_cast<const std::string*>(value);
-  if (!valid_utf8(text)) throw InputError(fmt::format("table '{}', row {}: the text of column '{}' is not UTF-8", table.name, row, field.name));
+  if (!valid_utf8(text))
+    throw InputError(
+        fmt::format("table '{}', row {}: the text of column '{}' is not UTF-8", table.name, row, field.name));
   if (text.size() <= field.bytes && text.find('\0') == std::string::npos) {
     std::memcpy(cell, text.data(), text.size());
     return;
@@ -46,10 +49,13 @@ void put_cell(TableBytes& table, const Field& field, std::size_t row, std::size_
   long_texts[{table.name, field.name, std::int64_t(row)}] = text;
 }
 
-void get_cell(const TableBytes& table, const Field& field, std::size_t row, std::size_t offset, void* place, const LongTexts& long_texts) {
+void get_cell(const TableBytes& table, const Field& field, std::size_t row, std::size_t offset, void* place,
+              const LongTexts& long_texts) {
   const char* cell = table.bytes.data() + offset;
   if (field.type == ColumnType::flag) {
-    if (*cell != 0 && *cell != 1) throw DataError(fmt::format("table '{}', row {}: flag '{}' is {}, neither 0 nor 1", table.name, row, field.name, int(*cell)));
+    if (*cell != 0 && *cell != 1)
+      throw DataError(
+          fmt::format("table '{}', row {}: flag '{}' is {}, neither 0 nor 1", table.name, row, field.name, int(*cell)));
     *static_cast<bool*>(place) = *cell == 1;
     return;
   }
@@ -59,9 +65,12 @@ void get_cell(const TableBytes& table, const Field& field, std::size_t row, std:
   }
   auto& text = *static_cast<std::string*>(place);
   text.assign(cell, ::strnlen(cell, field.bytes));
-  if (!valid_utf8(text)) throw DataError(fmt::format("table '{}', row {}: the text of column '{}' is not UTF-8", table.name, row, field.name));
+  if (!valid_utf8(text))
+    throw DataError(
+        fmt::format("table '{}', row {}: the text of column '{}' is not UTF-8", table.name, row, field.name));
   if (long_texts.empty() || !text.ends_with(kEllipsis)) return;
-  if (const auto found = long_texts.find({table.name, field.name, std::int64_t(row)}); found != long_texts.end()) text = found->second;
+  if (const auto found = long_texts.find({table.name, field.name, std::int64_t(row)}); found != long_texts.end())
+    text = found->second;
 }
 
 }  // namespace qb

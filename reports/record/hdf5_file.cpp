@@ -14,9 +14,9 @@ namespace qb {
 namespace {
 
 constexpr std::size_t kChunkBytes = 1 << 20;
-constexpr std::size_t kMostChunkBytes = 64 << 20;   ///< of a file that is read
-constexpr std::size_t kWidestText = 64 << 10;       ///< of a file that is read
-constexpr std::uint64_t kUnfolding = 1100;          ///< deflate unfolds at most 1032:1 (RFC 1951); the rest is slack
+constexpr std::size_t kMostChunkBytes = 64 << 20;  ///< of a file that is read
+constexpr std::size_t kWidestText = 64 << 10;      ///< of a file that is read
+constexpr std::uint64_t kUnfolding = 1100;         ///< deflate unfolds at most 1032:1 (RFC 1951); the rest is slack
 constexpr hid_t kDefault = H5P_DEFAULT;
 
 Hdf5Handle property_list(hid_t kind) { return Hdf5Handle(H5Pcreate(kind), H5Pclose, "a property list"); }
@@ -34,10 +34,12 @@ Hdf5Handle text_type(std::size_t bytes) {
 Hdf5Handle cell_type(const Field& field, bool in_file) {
   switch (field.type) {
     case ColumnType::text: return text_type(field.bytes);
-    case ColumnType::float64: return Hdf5Handle(H5Tcopy(in_file ? H5T_IEEE_F64LE : H5T_NATIVE_DOUBLE), H5Tclose, "a type");
+    case ColumnType::float64:
+      return Hdf5Handle(H5Tcopy(in_file ? H5T_IEEE_F64LE : H5T_NATIVE_DOUBLE), H5Tclose, "a type");
     case ColumnType::int32: return Hdf5Handle(H5Tcopy(in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32), H5Tclose, "a type");
     case ColumnType::int64: return Hdf5Handle(H5Tcopy(in_file ? H5T_STD_I64LE : H5T_NATIVE_INT64), H5Tclose, "a type");
-    case ColumnType::uint64: return Hdf5Handle(H5Tcopy(in_file ? H5T_STD_U64LE : H5T_NATIVE_UINT64), H5Tclose, "a type");
+    case ColumnType::uint64:
+      return Hdf5Handle(H5Tcopy(in_file ? H5T_STD_U64LE : H5T_NATIVE_UINT64), H5Tclose, "a type");
     case ColumnType::flag:
     case ColumnType::byte: return Hdf5Handle(H5Tcopy(in_file ? H5T_STD_U8LE : H5T_NATIVE_UINT8), H5Tclose, "a type");
   }
@@ -58,7 +60,8 @@ Hdf5Handle row_type(const TableBytes& table, bool in_file) {
 
 void write_attribute(hid_t object, const std::string& name, hid_t type, const void* value) {
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose, "a scalar space");
-  const Hdf5Handle attribute(H5Acreate2(object, name.c_str(), type, space.id(), kDefault, kDefault), H5Aclose, "attribute " + name);
+  const Hdf5Handle attribute(H5Acreate2(object, name.c_str(), type, space.id(), kDefault, kDefault), H5Aclose,
+                             "attribute " + name);
   check_hdf5(H5Awrite(attribute.id(), type, value), "write attribute " + name);
 }
 
@@ -84,7 +87,8 @@ Hdf5Handle folders_on_the_way() {
 
 Hdf5Handle table_properties(const TableBytes& table) {
   Hdf5Handle list = property_list(H5P_DATASET_CREATE);
-  const hsize_t chunk = std::clamp<std::size_t>(kChunkBytes / table.row_bytes(), 1, std::max<std::size_t>(table.rows, 1));
+  const hsize_t chunk =
+      std::clamp<std::size_t>(kChunkBytes / table.row_bytes(), 1, std::max<std::size_t>(table.rows, 1));
   check_hdf5(H5Pset_obj_track_times(list.id(), false), "leave out times");
   check_hdf5(H5Pset_chunk(list.id(), 1, &chunk), "set the chunk size");
   check_hdf5(H5Pset_shuffle(list.id()), "shuffle bytes");
@@ -103,7 +107,9 @@ Hdf5Writer::Hdf5Writer()
   write_attribute(file_.id(), "VERSION", "1.0");
 }
 
-void Hdf5Writer::attribute(std::string_view name, std::string_view text) { write_attribute(file_.id(), std::string(name), text); }
+void Hdf5Writer::attribute(std::string_view name, std::string_view text) {
+  write_attribute(file_.id(), std::string(name), text);
+}
 
 void Hdf5Writer::attribute(std::string_view name, std::int64_t value) {
   write_attribute(file_.id(), std::string(name), H5T_STD_I64LE, &value);
@@ -115,7 +121,8 @@ void Hdf5Writer::text(std::string_view name, std::string_view title, std::string
   const Hdf5Handle properties = property_list(H5P_DATASET_CREATE);
   check_hdf5(H5Pset_obj_track_times(properties.id(), false), "leave out times");
   const std::string path(name);
-  const Hdf5Handle set(H5Dcreate2(file_.id(), path.c_str(), type.id(), space.id(), kDefault, properties.id(), kDefault), H5Dclose, path);
+  const Hdf5Handle set(H5Dcreate2(file_.id(), path.c_str(), type.id(), space.id(), kDefault, properties.id(), kDefault),
+                       H5Dclose, path);
   check_hdf5(H5Dwrite(set.id(), type.id(), H5S_ALL, H5S_ALL, kDefault, std::string(text).c_str()), "write " + path);
   write_attribute(set.id(), "TITLE", title);
 }
@@ -126,9 +133,12 @@ void Hdf5Writer::table(const TableBytes& table, std::string_view title) {
   const Hdf5Handle space(H5Screate_simple(1, &rows, &unlimited), H5Sclose, "a table space");
   const Hdf5Handle type = row_type(table, /*in_file=*/true);
   const Hdf5Handle set(H5Dcreate2(file_.id(), table.name.c_str(), type.id(), space.id(), folders_on_the_way().id(),
-                                  table_properties(table).id(), kDefault), H5Dclose, table.name);
+                                  table_properties(table).id(), kDefault),
+                       H5Dclose, table.name);
   if (rows > 0)
-    check_hdf5(H5Dwrite(set.id(), row_type(table, /*in_file=*/false).id(), H5S_ALL, H5S_ALL, kDefault, table.bytes.data()), "write " + table.name);
+    check_hdf5(
+        H5Dwrite(set.id(), row_type(table, /*in_file=*/false).id(), H5S_ALL, H5S_ALL, kDefault, table.bytes.data()),
+        "write " + table.name);
   write_attribute(set.id(), "TITLE", title);
   if (table.flat) {
     if (!table.fields.front().unit.empty()) write_attribute(set.id(), "UNITS", table.fields.front().unit);
@@ -169,22 +179,26 @@ Hdf5Handle root_attribute(hid_t file, const std::string& name) {
 
 /// The width of a fixed-length text type; refuses every other type.
 std::size_t text_width(hid_t type, std::string_view what, std::size_t most) {
-  if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0) throw DataError(fmt::format("{} is not text of fixed length", what));
+  if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0)
+    throw DataError(fmt::format("{} is not text of fixed length", what));
   const std::size_t width = H5Tget_size(type);
-  if (width == 0 || width > most) throw DataError(fmt::format("{} has a width of {} bytes; at most {} are accepted", what, width, most));
+  if (width == 0 || width > most)
+    throw DataError(fmt::format("{} has a width of {} bytes; at most {} are accepted", what, width, most));
   return width;
 }
 
 std::string until_padding(std::string text, std::string_view what) {
   text.erase(text.find_last_not_of('\0') + 1);
-  if (text.find('\0') != std::string::npos || !valid_utf8(text)) throw DataError(fmt::format("{} is not UTF-8 text", what));
+  if (text.find('\0') != std::string::npos || !valid_utf8(text))
+    throw DataError(fmt::format("{} is not UTF-8 text", what));
   return text;
 }
 
 hsize_t rows_of(hid_t set, std::string_view name) {
   const Hdf5Handle space(H5Dget_space(set), H5Sclose, name);
   hsize_t rows = 0;
-  if (H5Sis_simple(space.id()) <= 0 || H5Sget_simple_extent_ndims(space.id()) != 1 || H5Sget_simple_extent_dims(space.id(), &rows, nullptr) != 1)
+  if (H5Sis_simple(space.id()) <= 0 || H5Sget_simple_extent_ndims(space.id()) != 1 ||
+      H5Sget_simple_extent_dims(space.id(), &rows, nullptr) != 1)
     throw DataError(fmt::format("'{}' is not a table with one dimension", name));
   return rows;
 }
@@ -194,12 +208,14 @@ void check_storage(hid_t set, std::string_view name) {
   const Hdf5Handle list(H5Dget_create_plist(set), H5Pclose, name);
   const H5D_layout_t layout = H5Pget_layout(list.id());
   const bool known_layout = layout == H5D_CHUNKED || layout == H5D_CONTIGUOUS || layout == H5D_COMPACT;
-  if (!known_layout || H5Pget_external_count(list.id()) != 0) throw DataError(fmt::format("'{}' is not stored inside the file", name));
+  if (!known_layout || H5Pget_external_count(list.id()) != 0)
+    throw DataError(fmt::format("'{}' is not stored inside the file", name));
   if (layout == H5D_CHUNKED) {
     std::array<hsize_t, H5S_MAX_RANK> chunk{};
     const Hdf5Handle type(H5Dget_type(set), H5Tclose, name);
     const std::size_t row_bytes = H5Tget_size(type.id());
-    if (H5Pget_chunk(list.id(), H5S_MAX_RANK, chunk.data()) != 1 || row_bytes == 0 || chunk[0] > kMostChunkBytes / row_bytes)
+    if (H5Pget_chunk(list.id(), H5S_MAX_RANK, chunk.data()) != 1 || row_bytes == 0 ||
+        chunk[0] > kMostChunkBytes / row_bytes)
       throw DataError(fmt::format("'{}' is stored in pieces larger than {} bytes", name, kMostChunkBytes));
   }
   for (int i = 0; i < H5Pget_nfilters(list.id()); ++i) {
@@ -207,7 +223,8 @@ void check_storage(hid_t set, std::string_view name) {
     std::size_t values = 0;
     const H5Z_filter_t filter = H5Pget_filter2(list.id(), unsigned(i), &flags, &values, nullptr, 0, nullptr, nullptr);
     if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_FLETCHER32)
-      throw DataError(fmt::format("'{}' is stored through filter {}; known are shuffle, deflate and fletcher32", name, int(filter)));
+      throw DataError(fmt::format("'{}' is stored through filter {}; known are shuffle, deflate and fletcher32", name,
+                                  int(filter)));
   }
 }
 
@@ -218,7 +235,8 @@ void check_cell(hid_t type, Field& field, std::string_view table) {
     field.bytes = text_width(type, what, kWidestText);
     return;
   }
-  if (H5Tequal(type, cell_type(field, /*in_file=*/true).id()) <= 0) throw DataError(fmt::format("{} has another type than this version writes", what));
+  if (H5Tequal(type, cell_type(field, /*in_file=*/true).id()) <= 0)
+    throw DataError(fmt::format("{} has another type than this version writes", what));
 }
 
 void check_columns(hid_t set, TableBytes& table) {
@@ -228,7 +246,8 @@ void check_columns(hid_t set, TableBytes& table) {
   for (Field& field : table.fields) {
     const int member = H5Tget_member_index(type.id(), field.name.c_str());
     if (member < 0) throw DataError(fmt::format("table '{}' has no column '{}'", table.name, field.name));
-    check_cell(Hdf5Handle(H5Tget_member_type(type.id(), unsigned(member)), H5Tclose, table.name).id(), field, table.name);
+    check_cell(Hdf5Handle(H5Tget_member_type(type.id(), unsigned(member)), H5Tclose, table.name).id(), field,
+               table.name);
   }
 }
 
@@ -239,7 +258,8 @@ Hdf5Reader::Hdf5Reader(std::string_view bytes) : file_(open_bytes(bytes)), budge
 std::string Hdf5Reader::attribute_text(std::string_view name) const {
   const std::string path(name), what = fmt::format("attribute '{}'", name);
   const Hdf5Handle attribute = root_attribute(file_.id(), path);
-  const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose, what), space(H5Aget_space(attribute.id()), H5Sclose, what);
+  const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose, what),
+      space(H5Aget_space(attribute.id()), H5Sclose, what);
   const std::size_t width = text_width(type.id(), what, kLongestAttribute);
   if (H5Sget_simple_extent_npoints(space.id()) != 1) throw DataError(what + " is not a single text");
   std::string text(width, '\0');
@@ -250,7 +270,8 @@ std::string Hdf5Reader::attribute_text(std::string_view name) const {
 std::int64_t Hdf5Reader::attribute_number(std::string_view name) const {
   const std::string path(name), what = fmt::format("attribute '{}'", name);
   const Hdf5Handle attribute = root_attribute(file_.id(), path);
-  const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose, what), space(H5Aget_space(attribute.id()), H5Sclose, what);
+  const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose, what),
+      space(H5Aget_space(attribute.id()), H5Sclose, what);
   if (H5Tequal(type.id(), H5T_STD_I64LE) <= 0 || H5Sget_simple_extent_npoints(space.id()) != 1)
     throw DataError(what + " is not a single whole number");
   std::int64_t value = 0;
@@ -270,7 +291,8 @@ Hdf5Handle Hdf5Reader::dataset(std::string_view name) {
     H5L_info_t link{};
     if (H5Lexists(file_.id(), path.c_str(), kDefault) <= 0) throw DataError(fmt::format("'{}' is missing", path));
     check_hdf5(H5Lget_info(file_.id(), path.c_str(), &link, kDefault), "look at " + path);
-    if (link.type != H5L_TYPE_HARD) throw DataError(fmt::format("'{}' is a link; a run file holds all its data itself", path));
+    if (link.type != H5L_TYPE_HARD)
+      throw DataError(fmt::format("'{}' is a link; a run file holds all its data itself", path));
   }
   Hdf5Handle set(H5Dopen2(file_.id(), std::string(name).c_str(), kDefault), H5Dclose, name);
   check_storage(set.id(), name);
@@ -284,7 +306,8 @@ std::string Hdf5Reader::text(std::string_view name) {
   if (H5Sget_simple_extent_npoints(space.id()) != 1) throw DataError(fmt::format("'{}' is not a single text", name));
   spend(name, 1, width);
   std::string text(width, '\0');
-  check_hdf5(H5Dread(set.id(), text_type(width).id(), H5S_ALL, H5S_ALL, kDefault, text.data()), fmt::format("read '{}'", name));
+  check_hdf5(H5Dread(set.id(), text_type(width).id(), H5S_ALL, H5S_ALL, kDefault, text.data()),
+             fmt::format("read '{}'", name));
   return until_padding(std::move(text), name);
 }
 
@@ -296,7 +319,9 @@ TableBytes Hdf5Reader::table(std::string_view name, const std::vector<Field>& wa
   spend(name, table.rows, table.row_bytes());
   table.bytes.resize(table.rows * table.row_bytes());
   if (table.rows > 0)
-    check_hdf5(H5Dread(set.id(), row_type(table, /*in_file=*/false).id(), H5S_ALL, H5S_ALL, kDefault, table.bytes.data()), fmt::format("read '{}'", name));
+    check_hdf5(
+        H5Dread(set.id(), row_type(table, /*in_file=*/false).id(), H5S_ALL, H5S_ALL, kDefault, table.bytes.data()),
+        fmt::format("read '{}'", name));
   return table;
 }
 

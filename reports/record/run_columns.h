@@ -15,14 +15,14 @@ struct ModelRow {
 };
 
 struct PlanTableRow {
-  PlanRow row;           ///< without unit.model, which stands in /models
+  PlanRow row;  ///< without unit.model, which stands in /models
   std::string dataset;
   std::int32_t model_row = 0;  ///< of /models
 };
 
 /// Offsets and counts address /samples, /items and /layers, whose rows stand in the order of the measurements.
 struct MeasurementRow {
-  Measurement facts;     ///< without items, layers, noise and samples
+  Measurement facts;  ///< without items, layers, noise and samples
   std::string outcome;
   std::int64_t hot_offset = 0, hot_count = 0, cold_offset = 0, cold_count = 0;
   std::int64_t item_offset = 0, item_count = 0, layer_offset = 0, layer_count = 0;

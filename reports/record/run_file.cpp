@@ -44,12 +44,14 @@ RunTables tables_from(std::string_view bytes) {
   if (reader.attribute_text("format") != kFormat) throw DataError("it is not a run file of quantbench");
   const std::int64_t version = reader.attribute_number("schema_version");
   if (version < 1 || version > kRunSchemaVersion)
-    throw DataError(fmt::format("its schema version is {}; this program reads versions 1 to {}", version, kRunSchemaVersion));
+    throw DataError(
+        fmt::format("its schema version is {}; this program reads versions 1 to {}", version, kRunSchemaVersion));
   RunTables run;
   run.version = int(version);
   for (const std::string& name : attribute_names()) run.attributes.emplace_back(name, reader.attribute_text(name));
   run.study = reader.text("study");
-  for (const TableSchema& table : run_schema(run.version)) run.tables.push_back(reader.table(table.name, table.fields, table.flat));
+  for (const TableSchema& table : run_schema(run.version))
+    run.tables.push_back(reader.table(table.name, table.fields, table.flat));
   if (content_digest(run) != reader.attribute_text("content_sha256"))
     throw DataError("its content is not what was written: the digest in attribute 'content_sha256' does not fit");
   return run;
@@ -127,7 +129,9 @@ RunRecord read_run_file(const fs::path& path) { return record_from(path, read_fi
 RunRecord read_run_file_guarded(const fs::path& path, const ReadLimits& limits) {
   const std::string bytes = read_file(path);
   const ChildReport report = run_guarded({limits.seconds, limits.memory_bytes}, [&] { record_from(path, bytes); });
-  if (!report.finished) throw DataError(fmt::format("run file '{}' cannot be read: the process that read it {}", path.string(), report.message));
+  if (!report.finished)
+    throw DataError(
+        fmt::format("run file '{}' cannot be read: the process that read it {}", path.string(), report.message));
   if (!report.message.empty()) throw DataError(report.message);
   return record_from(path, bytes);
 }

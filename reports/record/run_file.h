@@ -12,8 +12,8 @@ namespace qb {
 void write_run_file(const std::filesystem::path& path, const RunRecord& record);
 
 /// Throws DataError naming path and fault for anything that is not a run file of a known schema version, truncated and
-/// damaged files included: a file is read as it was written or not at all, because its content digest must fit. Never runs
-/// plugins and never follows external links. The HDF5 library itself may still crash on bytes made to hurt it:
+/// damaged files included: a file is read as it was written or not at all, because its content digest must fit. Never
+/// runs plugins and never follows external links. The HDF5 library itself may still crash on bytes made to hurt it:
 RunRecord read_run_file(const std::filesystem::path& path);
 
 /// What reading a foreign file may cost.
@@ -22,8 +22,8 @@ struct ReadLimits {
   std::uint64_t memory_bytes = std::uint64_t(8) << 30;
 };
 
-/// As read_run_file, for files of people we do not know: the same bytes are first read in a child process under `limits`, and
-/// a child that crashes, hangs or exceeds them means DataError. No other thread may use HDF5 meanwhile.
+/// As read_run_file, for files of people we do not know: the same bytes are first read in a child process under
+/// `limits`, and a child that crashes, hangs or exceeds them means DataError. No other thread may use HDF5 meanwhile.
 RunRecord read_run_file_guarded(const std::filesystem::path& path, const ReadLimits& limits = {});
 
 }  // namespace qb

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "kernels/base/digest.h"
 #include "kernels/base/error.h"
@@ -13,7 +13,8 @@
 namespace qb {
 
 const std::vector<std::string>& attribute_names() {
-  static const std::vector<std::string> names = {"run_id", "study_name", "plan_digest", "build", "created_utc", "finished_utc"};
+  static const std::vector<std::string> names = {"run_id", "study_name",  "plan_digest",
+                                                 "build",  "created_utc", "finished_utc"};
   return names;
 }
 
@@ -24,10 +25,12 @@ std::vector<TableSchema> run_schema(int version) {
       {"plan", "Every unit of the plan, in plan order", fields_of<PlanTableRow>(plan_columns(), version)},
       {"excluded", "Combinations that the plan leaves out", fields_of<ExcludedRow>(excluded_columns(), version)},
       {"machines", "Machines that measured", fields_of<HardwareProfile>(machine_columns(), version)},
-      {"measurements", "One row per settled unit, in plan order", fields_of<MeasurementRow>(measurement_columns(), version)},
+      {"measurements", "One row per settled unit, in plan order",
+       fields_of<MeasurementRow>(measurement_columns(), version)},
       {"noise", "Quiet of the machine, one row per measurement", fields_of<NoiseRow>(noise_columns(), version)},
       {"layers", "Layers of the measured models", fields_of<LayerRow>(layer_columns(), version)},
-      {"items", "Paired outcomes of the same samples, float and quantized", fields_of<ItemRow>(item_columns(), version)},
+      {"items", "Paired outcomes of the same samples, float and quantized",
+       fields_of<ItemRow>(item_columns(), version)},
       {"samples/time_ns", "Duration of each timed block", {{"time_ns", "ns", ColumnType::float64, 8}}, true},
       {"samples/iterations", "Runs of one batch in each timed block", {{"iterations", "", ColumnType::int64, 8}}, true},
       {"samples/cold", "1: weights came from memory, 0: from the cache", {{"cold", "", ColumnType::flag, 1}}, true},
@@ -51,8 +54,9 @@ struct Flattened {
 void append_samples(const SampleSet& set, bool cold, std::int64_t& offset, std::int64_t& count, const std::string& unit,
                     std::vector<SampleRow>& samples) {
   if (set.iterations.size() != set.time_ns.size() || set.warmup < 0 || set.warmup > std::ssize(set.time_ns))
-    throw InputError(fmt::format("unit '{}': {} times, {} iteration counts and {} warm-up blocks do not fit one another", unit,
-                                 set.time_ns.size(), set.iterations.size(), set.warmup));
+    throw InputError(
+        fmt::format("unit '{}': {} times, {} iteration counts and {} warm-up blocks do not fit one another", unit,
+                    set.time_ns.size(), set.iterations.size(), set.warmup));
   offset = std::ssize(samples);
   count = std::ssize(set.time_ns);
   for (std::size_t i = 0; i < set.time_ns.size(); ++i)
@@ -61,14 +65,16 @@ void append_samples(const SampleSet& set, bool cold, std::int64_t& offset, std::
 
 void append_items(const ItemColumns& items, MeasurementRow& row, std::int32_t number, std::vector<ItemRow>& all) {
   const std::size_t n = items.index.size();
-  if (items.float_top1.size() != n || items.top1.size() != n || items.target.size() != n || items.float_hit5.size() != n ||
-      items.hit5.size() != n || items.float_log_likelihood.size() != n || items.log_likelihood.size() != n || items.kl.size() != n)
+  if (items.float_top1.size() != n || items.top1.size() != n || items.target.size() != n ||
+      items.float_hit5.size() != n || items.hit5.size() != n || items.float_log_likelihood.size() != n ||
+      items.log_likelihood.size() != n || items.kl.size() != n)
     throw InputError(fmt::format("unit '{}': the columns of its items differ in length", row.facts.unit));
   row.item_offset = std::ssize(all);
   row.item_count = std::int64_t(n);
   for (std::size_t i = 0; i < n; ++i)
-    all.push_back({number, items.index[i], items.float_top1[i], items.top1[i], items.target[i], items.float_hit5[i] != 0,
-                   items.hit5[i] != 0, items.float_log_likelihood[i], items.log_likelihood[i], items.kl[i]});
+    all.push_back({number, items.index[i], items.float_top1[i], items.top1[i], items.target[i],
+                   items.float_hit5[i] != 0, items.hit5[i] != 0, items.float_log_likelihood[i], items.log_likelihood[i],
+                   items.kl[i]});
 }
 
 Flattened flatten(const std::vector<Measurement>& measurements) {
@@ -147,7 +153,8 @@ void check_text(std::string_view what, const std::string& text, std::size_t most
 
 RunTables tables_of(const RunRecord& record) {
   RunTables run;
-  const std::string* values[] = {&record.run_id, &record.study_name, &record.plan_digest, &record.build, &record.created_utc, &record.finished_utc};
+  const std::string* values[] = {&record.run_id, &record.study_name,  &record.plan_digest,
+                                 &record.build,  &record.created_utc, &record.finished_utc};
   for (std::size_t i = 0; i < attribute_names().size(); ++i) {
     check_text(attribute_names()[i], *values[i], kLongestRootText);
     run.attributes.emplace_back(attribute_names()[i], *values[i]);
@@ -164,7 +171,8 @@ RunTables tables_of(const RunRecord& record) {
   run.tables.push_back(encode_table<PlanTableRow>("plan", plan, plan_columns(), long_texts));
   run.tables.push_back(encode_table<ExcludedRow>("excluded", record.excluded, excluded_columns(), long_texts));
   run.tables.push_back(encode_table<HardwareProfile>("machines", record.machines, machine_columns(), long_texts));
-  run.tables.push_back(encode_table<MeasurementRow>("measurements", flat.measurements, measurement_columns(), long_texts));
+  run.tables.push_back(
+      encode_table<MeasurementRow>("measurements", flat.measurements, measurement_columns(), long_texts));
   run.tables.push_back(encode_table<NoiseRow>("noise", flat.noise, noise_columns(), long_texts));
   run.tables.push_back(encode_table<LayerRow>("layers", flat.layers, layer_columns(), long_texts));
   run.tables.push_back(encode_table<ItemRow>("items", flat.items, item_columns(), long_texts));

@@ -28,7 +28,8 @@ struct RunTables {
 };
 
 const std::vector<std::string>& attribute_names();
-std::vector<TableSchema> run_schema(int version);  ///< what a file of that version holds; 1 <= version <= kRunSchemaVersion
+std::vector<TableSchema> run_schema(
+    int version);  ///< what a file of that version holds; 1 <= version <= kRunSchemaVersion
 
 /// Throws InputError for what a run file cannot hold: text that is not UTF-8, item or sample columns of unequal length.
 RunTables tables_of(const RunRecord& record);

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kTopDown = {"harness", "reports", "workers", "quantizers", "models", "kernels"};
+constexpr std::array<std::string_view, 6> kTopDown = {"harness",    "reports", "workers",
+                                                      "quantizers", "models",  "kernels"};
 
 std::ptrdiff_t floor_of(std::string_view folder) {
   return std::find(kTopDown.begin(), kTopDown.end(), folder) - kTopDown.begin();
@@ -86,7 +87,8 @@ TEST_CASE("a type's name stands in one header only") {
       std::string kind, name;
       words >> kind >> name;
       if (kind == "enum" && name == "class") words >> name;
-      if ((kind != "struct" && kind != "class" && kind != "enum") || line.ends_with(";") || !line.starts_with(kind)) continue;
+      if ((kind != "struct" && kind != "class" && kind != "enum") || line.ends_with(";") || !line.starts_with(kind))
+        continue;
       const auto [first, fresh] = where.emplace(name, place_of(path));
       CHECK_MESSAGE(fresh, fmt::format("{} stands in {} and in {}", name, first->second, place_of(path)));
     }
@@ -98,7 +100,8 @@ TEST_CASE("threads are started by parallel_for only") {
   for (const fs::path& path : sources(kFolders)) {
     if (place_of(path) == "kernels/base/parallel.cpp") continue;
     for (const std::string& line : lines_of(path))
-      CHECK_MESSAGE(line.find("#pragma omp parallel") == std::string::npos, fmt::format("{}: {}", place_of(path), line));
+      CHECK_MESSAGE(line.find("#pragma omp parallel") == std::string::npos,
+                    fmt::format("{}: {}", place_of(path), line));
   }
 }
 

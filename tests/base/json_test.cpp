@@ -28,7 +28,8 @@ TEST_CASE("what is not JSON, or too much of it, is refused in one sentence that 
   CHECK(refusal_of("{\"a\": 1} x") != "accepted");
   CHECK(refusal_of("") != "accepted");
   CHECK(refusal_of("{\"a\": 1, \"a\": 2}") == "study 'x': key 'a' stands twice in one object");
-  CHECK(refusal_of(std::string(17, '[') + std::string(17, ']')) == "study 'x': nested deeper than the 16 levels allowed");
+  CHECK(refusal_of(std::string(17, '[') + std::string(17, ']')) ==
+        "study 'x': nested deeper than the 16 levels allowed");
   CHECK(refusal_of(std::string(16, '[') + std::string(16, ']')) == "accepted");
   CHECK(refusal_of("\"" + std::string(9000, 'a') + "\"").find("longer than the 8192 allowed") != std::string::npos);
   CHECK(refusal_of("[1e999]") != "accepted");
@@ -66,7 +67,8 @@ TEST_CASE("canonical text sorts keys and reads back equal") {
 }
 
 TEST_CASE("fields are read by type and range, and none is left over") {
-  const Json object = parse_json(R"({"threads": 2, "name": "x", "ratio": 0.5, "list": [1, 2], "flag": true})", "t", Blame::user);
+  const Json object =
+      parse_json(R"({"threads": 2, "name": "x", "ratio": 0.5, "list": [1, 2], "flag": true})", "t", Blame::user);
   Fields fields(object, "study", Blame::user);
   CHECK(fields.integer("threads", 1, 8) == 2);
   CHECK(fields.text("name") == "x");

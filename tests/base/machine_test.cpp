@@ -58,8 +58,8 @@ TEST_CASE("random streams are fixed numbers, differ, and look as they should") {
     const double u = random.uniform(-1, 1);
     CHECK((u >= -1 && u < 1));
   }
-  CHECK(std::abs(sum / kCount) < 5 / std::sqrt(double(kCount)));            // 5 standard errors of the mean
-  CHECK(std::abs(squares / kCount - 1) < 5 * std::sqrt(2.0 / kCount));      // 5 standard errors of the variance
+  CHECK(std::abs(sum / kCount) < 5 / std::sqrt(double(kCount)));        // 5 standard errors of the mean
+  CHECK(std::abs(squares / kCount - 1) < 5 * std::sqrt(2.0 / kCount));  // 5 standard errors of the variance
 }
 
 TEST_CASE("buffers are aligned, zeroed, padded and deep") {

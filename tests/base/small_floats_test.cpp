@@ -28,8 +28,10 @@ TEST_CASE("every 16-bit pattern survives the way through binary32") {
   for (const Format& format : kFormats)
     for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
       const float value = format.decode(std::uint16_t(bits));
-      if (std::isnan(value)) CHECK(std::isnan(format.decode(format.encode(value))));
-      else CHECK_MESSAGE(format.encode(value) == bits, fmt::format("{} {:04x}", format.name, bits));
+      if (std::isnan(value))
+        CHECK(std::isnan(format.decode(format.encode(value))));
+      else
+        CHECK_MESSAGE(format.encode(value) == bits, fmt::format("{} {:04x}", format.name, bits));
     }
 }
 
@@ -60,8 +62,10 @@ TEST_CASE("16-bit floats agree with the golden vectors of a public implementatio
     for (const auto& row : golden["decode_samples"]) {
       const auto wanted = std::uint32_t(std::stoul(row[1].get<std::string>(), nullptr, 16));
       const float value = format.decode(row[0].get<std::uint16_t>());
-      if (std::isnan(std::bit_cast<float>(wanted))) CHECK(std::isnan(value));
-      else CHECK(std::bit_cast<std::uint32_t>(value) == wanted);
+      if (std::isnan(std::bit_cast<float>(wanted)))
+        CHECK(std::isnan(value));
+      else
+        CHECK(std::bit_cast<std::uint32_t>(value) == wanted);
     }
   }
 }

@@ -31,7 +31,8 @@ TEST_CASE("the nearest name is offered only when it is near") {
 
 TEST_CASE("UTF-8 is checked strictly") {
   CHECK(valid_utf8("aäß€😀"));
-  for (const char* bad : {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"}) CHECK_FALSE(valid_utf8(bad));
+  for (const char* bad : {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"})
+    CHECK_FALSE(valid_utf8(bad));
 }
 
 TEST_CASE("sizes and times keep three digits") {

@@ -85,7 +85,8 @@ class Program {
   /// The exit code, or 128 + signal; fails the test when the limit passes.
   int wait(std::chrono::seconds limit = std::chrono::seconds(550)) {
     const auto end = std::chrono::steady_clock::now() + limit;
-    for (int status = 0; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(10)))
+    for (int status = 0; std::chrono::steady_clock::now() < end;
+         std::this_thread::sleep_for(std::chrono::milliseconds(10)))
       if (::waitpid(pid_, &status, WNOHANG) == pid_) {
         ended_ = true;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -113,7 +114,8 @@ struct Ended {
   int code = -1;
   std::string out, err;
 };
-inline Ended quantbench(const Folder& folder, std::vector<std::string> words, const std::function<void()>& in_child = {}) {
+inline Ended quantbench(const Folder& folder, std::vector<std::string> words,
+                        const std::function<void()>& in_child = {}) {
   words.insert(words.begin(), program_path("quantbench"));
   Program program(words, folder.path(), in_child);
   const int code = program.wait();

@@ -27,13 +27,15 @@ void check_nothing_written(const Folder& folder) {
 }
 
 std::string study_with(const std::string& models, const std::string& quantizers, const std::string& more = "") {
-  return fmt::format(R"({{ "name": "bad", "models": [ {} ], "quantizers": [ {} ], "accuracy": {{ "samples": 20, "calibration": 8 }}{} }})",
-                     models, quantizers, more);
+  return fmt::format(
+      R"({{ "name": "bad", "models": [ {} ], "quantizers": [ {} ], "accuracy": {{ "samples": 20, "calibration": 8 }}{} }})",
+      models, quantizers, more);
 }
 
 Ended run_study(const Folder& folder, const std::string& text) {
   const fs::path study = folder.write("bad.json", text);
-  return quantbench(folder, {"run", study.string(), "--data", folder.path().string(), "--out", "out", "--workers", "1"});
+  return quantbench(folder,
+                    {"run", study.string(), "--data", folder.path().string(), "--out", "out", "--workers", "1"});
 }
 
 void check_refused(const std::string& study, int code, const std::string& word) {
@@ -100,7 +102,8 @@ TEST_CASE("what a study gets wrong is named, with the nearest right name") {
   check_refused(study_with(mlp, rtn, R"(, "kernels": [ "bset" ])"), 2, "'best'");
   check_refused(study_with(mlp, rtn, R"(, "batch": [ 0 ])"), 2, "batch");
   check_refused(study_with(mlp, rtn, R"(, "threads": [ 1, 1 ])"), 2, "threads");
-  check_refused(study_with(R"({ "name": "x", "onnx": "none.onnx", "dataset": { "glyphs": {} } })", rtn), 2, "none.onnx");
+  check_refused(study_with(R"({ "name": "x", "onnx": "none.onnx", "dataset": { "glyphs": {} } })", rtn), 2,
+                "none.onnx");
   check_refused("{", 2, "bad.json");
   check_refused(study_with(mlp, ""), 2, "quantizers");
 }

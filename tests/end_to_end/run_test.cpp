@@ -25,7 +25,8 @@ TEST_CASE("a study becomes a table and a run file that checks") {
   check_complete(record, 10);
   for (const Measurement& measurement : record.measurements) {
     if (measurement.outcome == Outcome::unsupported) {
-      CHECK(measurement.reason.find("t4t") != std::string::npos);  // a table of 16 levels has no kernel for int8 activations yet
+      CHECK(measurement.reason.find("t4t") !=
+            std::string::npos);  // a table of 16 levels has no kernel for int8 activations yet
       CHECK(measurement.hot.time_ns.empty());
       continue;
     }
@@ -48,7 +49,8 @@ TEST_CASE("a study becomes a table and a run file that checks") {
 
 TEST_CASE("a unit whose kernel is wrong fails with the error and shows no latency") {
   const Folder folder;
-  const fs::path study = folder.write("faulty.json", R"({ "name": "faulty", "models": [ "glyphs-mlp" ], "quantizers": [ "rtn:w8", "rtn:w8a8" ],
+  const fs::path study = folder.write(
+      "faulty.json", R"({ "name": "faulty", "models": [ "glyphs-mlp" ], "quantizers": [ "rtn:w8", "rtn:w8a8" ],
     "kernels": [ "best", "gemm_f32_f32_faulty", "gemm_s8_q8_faulty" ], "accuracy": { "samples": 50, "calibration": 16 },
     "exclude": [ { "quantizer": "rtn:w8", "kernel": "gemm_s8_q8_faulty" }, { "quantizer": "rtn:w8a8", "kernel": "gemm_f32_f32_faulty" } ],
     "measure": { "max_samples": 20, "time_limit_s": 0.1 } })");

@@ -24,7 +24,8 @@ TEST_CASE("a worker registers, leases, renews and reports; the run is over when 
   REQUIRE(leases.size() == 3);
   const std::string renewal = "/v1/leases/" + leases[0].unit.id + "/renew";
   CHECK(client.post(renewal, kToken, text_of(to_json(RenewRequest{worker, leases[0].epoch, "timing"}))).status == 200);
-  CHECK(client.post(renewal, kToken, text_of(to_json(RenewRequest{worker, leases[0].epoch + 100, "timing"}))).status == 409);
+  CHECK(client.post(renewal, kToken, text_of(to_json(RenewRequest{worker, leases[0].epoch + 100, "timing"}))).status ==
+        409);
 
   Measurement first = invented_measurement(leases[0], worker, std::string(64, 'a'));
   CHECK(report(client, worker, first).verdict == ResultVerdict::settled);
@@ -44,7 +45,8 @@ TEST_CASE("a worker registers, leases, renews and reports; the run is over when 
   CHECK(run["outcomes"]["ok"] == 1);
   CHECK(run["workers"][0]["name"] == "one");
   CHECK(run["recent"][0]["outcome"] == "ok");
-  for (const Lease& rest : {leases[1], leases[2]}) report(client, worker, invented_measurement(rest, worker, std::string(64, 'a')));
+  for (const Lease& rest : {leases[1], leases[2]})
+    report(client, worker, invented_measurement(rest, worker, std::string(64, 'a')));
   for (auto more = lease(client, worker, 50); !more.empty();) {
     std::vector<Measurement> all;
     for (const Lease& one : more) all.push_back(invented_measurement(one, worker, std::string(64, 'a')));
@@ -87,20 +89,23 @@ TEST_CASE("what a unit itself fails by is its record at once") {
   CHECK(client.get("/v1/run", kToken).json()["outcomes"]["failed"] == 1);
 }
 
-TEST_CASE("a full disk: nothing is granted or acknowledged, the reason is said, and with room it goes on with the same result") {
+TEST_CASE(
+    "a full disk: nothing is granted or acknowledged, the reason is said, and with room it goes on with the same result") {
   TestServer server;
   RawClient client(server.port());
   const std::string worker = register_worker(client, "one");
   const auto leases = lease(client, worker, 2);
   REQUIRE(leases.size() == 2);
-  const std::string result = text_of(results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a'))}));
+  const std::string result =
+      text_of(results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a'))}));
   std::signal(SIGXFSZ, SIG_IGN);  // the limit on file sizes stands in for a full disk: writes fail in the same way
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
   const rlimit small{1024, limit.rlim_max};
   ::setrlimit(RLIMIT_FSIZE, &small);
   const RawAnswer stalled = client.post("/v1/results", kToken, result);
-  const RawAnswer no_lease = RawClient(server.port()).post("/v1/leases", kToken, text_of(to_json(LeaseRequest{worker, 0, 1})));
+  const RawAnswer no_lease =
+      RawClient(server.port()).post("/v1/leases", kToken, text_of(to_json(LeaseRequest{worker, 0, 1})));
   const RawAnswer status = RawClient(server.port()).get("/v1/run", kToken);
   const RawAnswer metrics = RawClient(server.port()).get("/metrics", kToken);
   ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -122,7 +127,8 @@ TEST_CASE("a request for units waits until there is one, and ends when the peer 
   const std::string worker = register_worker(client, "one"), waiting = register_worker(other, "two");
   const auto leases = lease(client, worker, 100);
   other.send(fmt::format("POST /v1/leases HTTP/1.1\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{}", kToken,
-                         text_of(to_json(LeaseRequest{waiting, 30, 1})).size(), text_of(to_json(LeaseRequest{waiting, 30, 1}))));
+                         text_of(to_json(LeaseRequest{waiting, 30, 1})).size(),
+                         text_of(to_json(LeaseRequest{waiting, 30, 1}))));
   Measurement failed = invented_measurement(leases[0], worker, std::string(64, 'a'));
   failed.outcome = Outcome::failed;
   failed.reason = "first error";
@@ -148,7 +154,7 @@ TEST_CASE("whoever has no token learns nothing and changes nothing") {
   CHECK(RawClient(server.port()).get("/healthz", "").status == 200);
   const RawAnswer page = RawClient(server.port()).get("/", "");
   CHECK(page.status == 200);
-  CHECK(page.body.find("http://") == std::string::npos);   // nothing from elsewhere
+  CHECK(page.body.find("http://") == std::string::npos);  // nothing from elsewhere
   CHECK(page.body.find("https://") == std::string::npos);
   CHECK(page.body.find(server.plan().run_id) == std::string::npos);
   CHECK(server.counters().failed_logins == 5);
@@ -157,7 +163,8 @@ TEST_CASE("whoever has no token learns nothing and changes nothing") {
 TEST_CASE("what is not there, or asked for in the wrong way, is said") {
   TestServer server;
   RawClient client(server.port());
-  CHECK(client.get("/v1/rum", kToken).json()["error"].get<std::string>().find("did you mean '/v1/run'?") != std::string::npos);
+  CHECK(client.get("/v1/rum", kToken).json()["error"].get<std::string>().find("did you mean '/v1/run'?") !=
+        std::string::npos);
   RawClient again(server.port());
   const RawAnswer answer = again.get("/v1/leases", kToken);
   CHECK(answer.status == 405);
@@ -185,7 +192,9 @@ TEST_CASE("torn, oversized, deep, foreign and silent requests are answered in wo
   CHECK(status_of(head + "Content-Length: 99999999\r\n\r\n") == 413);
   CHECK(status_of("\x16\x03\x01\x02\x00 a TLS greeting") == 400);
   CHECK(status_of("nonsense\r\n\r\n") == 400);
-  const auto body_status = [&](const std::string& body) { return RawClient(server.port()).post("/v1/workers", kToken, body).status; };
+  const auto body_status = [&](const std::string& body) {
+    return RawClient(server.port()).post("/v1/workers", kToken, body).status;
+  };
   CHECK(body_status("") == 400);
   CHECK(body_status("{") == 400);
   CHECK(body_status(std::string(100'000, '[')) == 400);
@@ -247,7 +256,8 @@ TEST_CASE("ranges as RFC 9110 has them") {
   CHECK(parse_range("bytes=5-100", 10)->bytes == 5);
   CHECK(parse_range("bytes=0-9223372036854775807", 10)->bytes == 10);
   CHECK(parse_range("bytes=10-", 10)->bytes == 0);
-  for (const char* bad : {"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1-2,4-5", "items=1-2", "bytes=--1", "bytes=1-99999999999999999999"})
+  for (const char* bad : {"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1-2,4-5", "items=1-2", "bytes=--1",
+                          "bytes=1-99999999999999999999"})
     CHECK_FALSE(parse_range(bad, 10));
 }
 
@@ -276,7 +286,8 @@ TEST_CASE("a port in use is said by its number") {
   TestServer server;
   boost::asio::io_context context;
   CHECK_THROWS_WITH_AS(HttpServer(context, "127.0.0.1", server.port(), {}, {}),
-                       doctest::Contains(fmt::format("port {} of 127.0.0.1 is in use", server.port()).c_str()), InputError);
+                       doctest::Contains(fmt::format("port {} of 127.0.0.1 is in use", server.port()).c_str()),
+                       InputError);
   CHECK_THROWS_AS(HttpServer(context, "localhost.", 0, {}, {}), InputError);
 }
 

@@ -26,9 +26,11 @@ TEST_CASE("the doctor's facts have a profile, peaks, noise and advice, and all o
   CHECK(facts["system"]["processors here"].get<int>() >= 1);
   CHECK(facts["advice"].is_array());
   const std::string text = machine_text(facts);
-  for (const std::string& word : {profile.cpu_model, profile.machine_key, std::string("read bandwidth"), std::string("timer")})
+  for (const std::string& word :
+       {profile.cpu_model, profile.machine_key, std::string("read bandwidth"), std::string("timer")})
     CHECK(text.find(word) != std::string::npos);
-  for (const Json& sentence : facts["advice"]) CHECK(text.find("- " + sentence.get<std::string>()) != std::string::npos);
+  for (const Json& sentence : facts["advice"])
+    CHECK(text.find("- " + sentence.get<std::string>()) != std::string::npos);
   for (const std::string_view line : split(text, '\n')) CHECK(valid_utf8(line));
 }
 

@@ -23,7 +23,8 @@ inline Study invented_study(std::size_t models, std::size_t quantizers, std::siz
     model.dataset.kind = "glyphs";
     model.dataset.name = "glyphs";
     model.dataset.options = "{}";
-    study.models.push_back(manifest_from_json(to_json(model), model.name, Blame::user));  // with all options spelled out
+    study.models.push_back(
+        manifest_from_json(to_json(model), model.name, Blame::user));  // with all options spelled out
   }
   for (std::size_t i = 0; i < quantizers; ++i) study.quantizers.push_back(fmt::format("rtn:w4@scale=\"{}\"", i));
   for (std::size_t i = 0; i < batches; ++i) study.batch.push_back(std::int64_t(i) + 1);

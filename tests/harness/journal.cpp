@@ -20,9 +20,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-JournalHeader header_of(const std::string& plan) { return {"run-" + plan, plan, "study", "{ }", "build 1", "2026-01-01T00:00:00Z"}; }
+JournalHeader header_of(const std::string& plan) {
+  return {"run-" + plan, plan, "study", "{ }", "build 1", "2026-01-01T00:00:00Z"};
+}
 
-std::string record_text(std::uint32_t unit) { return fmt::format("{{\"unit\":{},\"text\":\"{}\"}}", unit, std::string(unit % 700, 'x')); }
+std::string record_text(std::uint32_t unit) {
+  return fmt::format("{{\"unit\":{},\"text\":\"{}\"}}", unit, std::string(unit % 700, 'x'));
+}
 
 /// Runs `body` in a child process; its wait status.
 template <class Body>
@@ -71,7 +75,9 @@ TEST_CASE("what was committed is read back: workers, attempts, results, records"
   REQUIRE(journal.workers().size() == 1);
   CHECK(journal.workers()[0].profile == "{\"a\":1}");
   std::map<std::int64_t, std::pair<Scheduler::Unit, Scheduler::Attempt>> rows;
-  journal.attempts([&](Scheduler::Unit unit, const Scheduler::Attempt& attempt) { rows[attempt.epoch] = {unit, attempt}; });
+  journal.attempts([&](Scheduler::Unit unit, const Scheduler::Attempt& attempt) {
+    rows[attempt.epoch] = {unit, attempt};
+  });
   REQUIRE(rows.size() == 3);
   CHECK(rows[1].second.end == AttemptEnd::error);
   CHECK(rows[1].second.results == std::vector<std::uint64_t>{0xfedcba9876543210u});
@@ -88,11 +94,13 @@ TEST_CASE("what was committed is read back: workers, attempts, results, records"
 TEST_CASE("a journal of another plan, and one in use, are refused in words") {
   const TemporaryFolder folder;
   { Journal journal(folder / "journal.sqlite", header_of("first")); }
-  const std::string other = message_of<InputError>([&] { Journal journal(folder / "journal.sqlite", header_of("second")); });
+  const std::string other =
+      message_of<InputError>([&] { Journal journal(folder / "journal.sqlite", header_of("second")); });
   CHECK(other.find("belongs to run run-first") != std::string::npos);
   const Journal holder(folder / "journal.sqlite", header_of("first"));
   const int status = in_child([&] {
-    const std::string used = message_of<InputError>([&] { Journal journal(folder / "journal.sqlite", header_of("first")); });
+    const std::string used =
+        message_of<InputError>([&] { Journal journal(folder / "journal.sqlite", header_of("first")); });
     ::_exit(used.find("in use by another quantbench process") != std::string::npos ? 7 : 8);
   });
   CHECK(WEXITSTATUS(status) == 7);
@@ -177,7 +185,8 @@ TEST_CASE("a damaged journal is refused in one sentence or reads as it was, neve
   const fs::path path = folder / "journal.sqlite";
   {
     Journal journal(path, header_of("p"));
-    for (std::uint32_t unit = 0; unit < 40; ++unit) journal.settle(unit, unit + 1, record_text(unit * 17), "2026-01-01T00:00:00Z");
+    for (std::uint32_t unit = 0; unit < 40; ++unit)
+      journal.settle(unit, unit + 1, record_text(unit * 17), "2026-01-01T00:00:00Z");
     journal.commit();
   }
   REQUIRE_FALSE(fs::exists(path.string() + "-wal"));
@@ -195,7 +204,8 @@ TEST_CASE("a damaged journal is refused in one sentence or reads as it was, neve
       ++refusals;
     }
   };
-  inspect("this is not a database, but it is longer than a header of a hundred bytes, so that it is looked at closely.........");
+  inspect(
+      "this is not a database, but it is longer than a header of a hundred bytes, so that it is looked at closely.........");
   CHECK(refusals == 1);
   for (std::size_t size = 512; size < good.size(); size += 4096) inspect(good.substr(0, size));
   CHECK(refusals > 3);

@@ -26,7 +26,8 @@ std::filesystem::path script(const TemporaryFolder& folder, const std::string& b
 }
 
 /// Polls until `done`; false after half a minute, which only a broken launcher needs.
-bool polled_until(LocalWorkers& workers, bool replace, const std::function<bool(const std::vector<std::string>&)>& done) {
+bool polled_until(LocalWorkers& workers, bool replace,
+                  const std::function<bool(const std::vector<std::string>&)>& done) {
   std::vector<std::string> ended;
   for (int i = 0; i < 3000; ++i) {
     for (std::string& name : workers.poll(replace, now_ns())) ended.push_back(std::move(name));
@@ -38,7 +39,8 @@ bool polled_until(LocalWorkers& workers, bool replace, const std::function<bool(
 
 TEST_CASE("workers are told their name and spool, and what they say is kept in logs") {
   const TemporaryFolder folder;
-  LocalWorkers workers({script(folder, "echo \"$@\"; exec sleep 100\n"), {"--connect", "here:1"}, folder.path(), 2, 20}, now_ns());
+  LocalWorkers workers({script(folder, "echo \"$@\"; exec sleep 100\n"), {"--connect", "here:1"}, folder.path(), 2, 20},
+                       now_ns());
   CHECK(workers.running() == 2);
   const auto log = [&](int n) {
     std::ifstream file(folder / fmt::format("worker-{}.log", n));
@@ -72,18 +74,22 @@ TEST_CASE("a worker that dies is said and started again under another name") {
 
 TEST_CASE("a worker that cannot even start is given up, and its last words are known") {
   const TemporaryFolder folder;
-  LocalWorkers workers({script(folder, "echo first; echo 'the token file is missing' >&2; exit 2\n"), {}, folder.path(), 1, 20}, now_ns());
+  LocalWorkers workers(
+      {script(folder, "echo first; echo 'the token file is missing' >&2; exit 2\n"), {}, folder.path(), 1, 20},
+      now_ns());
   CHECK(polled_until(workers, true, [&](const auto&) { return workers.exhausted(); }));
   CHECK(workers.last_words() == "the token file is missing");
 }
 
 TEST_CASE("what a worker leaves behind in its process group goes with it") {
   const TemporaryFolder folder;
-  const auto program = script(folder, fmt::format("sleep 100 &\necho $! > {0}/child\nexec sleep 100\n", folder.path().string()));
+  const auto program =
+      script(folder, fmt::format("sleep 100 &\necho $! > {0}/child\nexec sleep 100\n", folder.path().string()));
   pid_t child = 0;
   {
     LocalWorkers workers({program, {}, folder.path(), 1, 20}, now_ns());
-    REQUIRE(polled_until(workers, true, [&](const auto&) { return std::ifstream(folder / "child") >> child && child > 0; }));
+    REQUIRE(polled_until(workers, true,
+                         [&](const auto&) { return std::ifstream(folder / "child") >> child && child > 0; }));
     CHECK(::kill(child, 0) == 0);
   }
   bool gone = false;
@@ -98,7 +104,8 @@ TEST_CASE("what a worker leaves behind in its process group goes with it") {
 
 TEST_CASE("a program that is not there is said by its path") {
   const TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(LocalWorkers({folder / "absent", {}, folder.path(), 1, 20}, now_ns()), doctest::Contains("absent' cannot be run"), InputError);
+  CHECK_THROWS_WITH_AS(LocalWorkers({folder / "absent", {}, folder.path(), 1, 20}, now_ns()),
+                       doctest::Contains("absent' cannot be run"), InputError);
 }
 
 }  // namespace

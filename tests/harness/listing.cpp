@@ -39,7 +39,8 @@ TEST_CASE("the list of quantizers has every option with its default, what it acc
     for (std::size_t j = 0; j < options.size(); ++j) {
       CHECK(rows[i]["options"][j]["option"] == options[j].key);
       CHECK(rows[i]["options"][j]["default"] == options[j].otherwise);
-      for (const std::string_view word : {options[j].key, options[j].otherwise, options[j].accepted, options[j].meaning})
+      for (const std::string_view word :
+           {options[j].key, options[j].otherwise, options[j].accepted, options[j].meaning})
         CHECK(text.find(word) != std::string::npos);
     }
   }

@@ -18,11 +18,24 @@ namespace {
 
 TEST_CASE("a plan is the product of the axes minus exclusions, each with its reason") {
   Study study = invented_study(3, 2, 2);
-  study.exclude.push_back({.models = {}, .quantizers = {}, .hardware = {"old"}, .kernels = {"reference"}, .batch = {}, .threads = {}, .reason = "not wanted"});
-  study.exclude.push_back({.models = {"model-0"}, .quantizers = {}, .hardware = {}, .kernels = {}, .batch = {2}, .threads = {}, .reason = "too big"});
+  study.exclude.push_back({.models = {},
+                           .quantizers = {},
+                           .hardware = {"old"},
+                           .kernels = {"reference"},
+                           .batch = {},
+                           .threads = {},
+                           .reason = "not wanted"});
+  study.exclude.push_back({.models = {"model-0"},
+                           .quantizers = {},
+                           .hardware = {},
+                           .kernels = {},
+                           .batch = {2},
+                           .threads = {},
+                           .reason = "too big"});
   const Plan plan = make_plan(study);
   CHECK(plan.units.size() + plan.excluded.size() == 3 * 2 * 2 * 2 * 2);
-  // Of 48: every fourth is old with reference (12). Model 0 at batch 2 is 2 * 4 = 8, of which 2 are among those already.
+  // Of 48: every fourth is old with reference (12). Model 0 at batch 2 is 2 * 4 = 8, of which 2 are among those
+  // already.
   CHECK(plan.excluded.size() == 12 + 6);
   std::set<std::string> ids;
   for (std::size_t i = 0; i < plan.units.size(); ++i) {
@@ -55,7 +68,8 @@ TEST_CASE("same study, same plan; another seed, another order of other units; an
   CHECK(a.run_id == b.run_id);
   CHECK(a.run_id.size() == 16);
   bool in_axis_order = true;
-  for (std::size_t i = 1; i < a.units.size(); ++i) in_axis_order = in_axis_order && a.units[i - 1].point.model <= a.units[i].point.model;
+  for (std::size_t i = 1; i < a.units.size(); ++i)
+    in_axis_order = in_axis_order && a.units[i - 1].point.model <= a.units[i].point.model;
   CHECK_FALSE(in_axis_order);
   Study other = study;
   other.seed = 2;
@@ -103,7 +117,13 @@ TEST_CASE("one unit can be asked for by the command that the plan gives for it")
 
 TEST_CASE("nothing to measure, or too much, is said") {
   Study study = invented_study(1, 1, 1);
-  study.exclude.push_back({.models = {"model-0"}, .quantizers = {}, .hardware = {}, .kernels = {}, .batch = {}, .threads = {}, .reason = "all"});
+  study.exclude.push_back({.models = {"model-0"},
+                           .quantizers = {},
+                           .hardware = {},
+                           .kernels = {},
+                           .batch = {},
+                           .threads = {},
+                           .reason = "all"});
   CHECK_THROWS_WITH_AS(make_plan(study), doctest::Contains("leaves nothing to measure"), InputError);
   study = invented_study(1, 1, 1);
   study.quantizers.resize(1 << 16);
@@ -122,28 +142,37 @@ std::string through_a_shell(const std::string& words) {
 }
 
 TEST_CASE("command lines survive a shell, whatever paths hold") {
-  for (const std::string word : {"plain/path-1.json", "two words", "", "it's", "$HOME", "a\\b", "*", "~", "x;y", "a\"b", "`id`", "#no", "new\nline", "ü"})
+  for (const std::string word : {"plain/path-1.json", "two words", "", "it's", "$HOME", "a\\b", "*", "~", "x;y", "a\"b",
+                                 "`id`", "#no", "new\nline", "ü"})
     CHECK(through_a_shell(shell_word(word)) == word + "\001");
   CHECK(shell_word("configs/quickstart.json") == "configs/quickstart.json");
   Study study = invented_study(1, 1, 1);
   study.path = "my studies/it's.json";
   Plan plan = make_plan(study);
   plan.data_options = {"/data/big disk"};
-  CHECK(through_a_shell(reproduce_command(plan, 0)) == "quantbench\001run\001my studies/it's.json\001--data\001/data/big disk\001--unit\001" +
-                                                           id_text(plan.units[0]).substr(0, 16) + "\001");
+  CHECK(through_a_shell(reproduce_command(plan, 0)) ==
+        "quantbench\001run\001my studies/it's.json\001--data\001/data/big disk\001--unit\001" +
+            id_text(plan.units[0]).substr(0, 16) + "\001");
 }
 
 TEST_CASE("ids are read from 64 lower-case hexadecimal digits and nothing else") {
   const Plan plan = make_plan(invented_study(1, 1, 1));
   const std::string text = id_text(plan.units[0]);
   CHECK(parse_id(text) == plan.units[0].id);
-  for (const std::string& bad : {std::string(), text.substr(1), text + "0", std::string(64, 'A'), std::string(64, 'g'), std::string(64, '/'), std::string(64, ':')})
+  for (const std::string& bad : {std::string(), text.substr(1), text + "0", std::string(64, 'A'), std::string(64, 'g'),
+                                 std::string(64, '/'), std::string(64, ':')})
     CHECK_FALSE(parse_id(bad));
 }
 
 TEST_CASE("the plan as text and as JSON names every unit and exclusion") {
   Study study = invented_study(1, 2, 1);
-  study.exclude.push_back({.models = {}, .quantizers = {}, .hardware = {}, .kernels = {"reference"}, .batch = {}, .threads = {}, .reason = "not wanted"});
+  study.exclude.push_back({.models = {},
+                           .quantizers = {},
+                           .hardware = {},
+                           .kernels = {"reference"},
+                           .batch = {},
+                           .threads = {},
+                           .reason = "not wanted"});
   const Plan plan = make_plan(study);
   const std::string text = plan_text(plan);
   for (const PlannedUnit& unit : plan.units) CHECK(text.find(id_text(unit).substr(0, 16)) != std::string::npos);

@@ -35,12 +35,14 @@ TEST_CASE("the progress line says what is settled, how fast, what runs, and what
   Measurement failed = invented_measurement(leases[1], worker, std::string(64, 'a'));
   failed.outcome = Outcome::failed;
   failed.reason = "beyond the bound";
-  coordinator.receive(results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a')), failed})["results"], 2 * kSecond);
+  coordinator.receive(
+      results_to_json(worker, {invented_measurement(leases[0], worker, std::string(64, 'a')), failed})["results"],
+      2 * kSecond);
   coordinator.renew(leases[2].unit.id, {worker, leases[2].epoch, "judging"}, 3 * kSecond);
   const Combination& c = leases[2].unit.combination;
   const std::string line = progress_line(coordinator, 240, 4 * kSecond);  // 2 of 8 in 4 s: 0.5 per second, 12 s left
-  CHECK(line == fmt::format("2/8 settled, 1 failed | 0.5 units/s, 12 s left | {} {} {} {} b{}: judging", c.model, c.quantizer, c.hardware,
-                            c.kernel, c.batch));
+  CHECK(line == fmt::format("2/8 settled, 1 failed | 0.5 units/s, 12 s left | {} {} {} {} b{}: judging", c.model,
+                            c.quantizer, c.hardware, c.kernel, c.batch));
   const std::string narrow = progress_line(coordinator, 30, 4 * kSecond);
   CHECK(narrow == line.substr(0, 29) + ">");
 }

@@ -74,7 +74,8 @@ class RawClient {
     return answer();
   }
   RawAnswer post(const std::string& target, const std::string& token, const std::string& body) {
-    send(fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{}", target, token, body.size(), body));
+    send(fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{}", target,
+                     token, body.size(), body));
     return answer();
   }
 

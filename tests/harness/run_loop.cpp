@@ -48,7 +48,8 @@ class FakeWorker {
  private:
   void work(std::uint16_t port, const std::string& name, int most) {
     RawClient client(port);
-    const RawAnswer registered = client.post("/v1/workers", kToken, canonical_text(to_json(invented_registration(name))));
+    const RawAnswer registered =
+        client.post("/v1/workers", kToken, canonical_text(to_json(invented_registration(name))));
     const std::string worker = registered.json()["worker"];
     for (int done = 0; done < most; ++done) {
       const RawAnswer answer = client.post("/v1/leases", kToken, canonical_text(to_json(LeaseRequest{worker, 5, 1})));
@@ -57,7 +58,8 @@ class FakeWorker {
       const Measurement measurement = invented_measurement(lease, worker, std::string(64, 'a'));
       client.post("/v1/results", kToken, canonical_text(results_to_json(worker, {measurement})));
     }
-    if (most < 1000) client.post("/v1/leases", kToken, canonical_text(to_json(LeaseRequest{worker, 5, 1})));  // dies with a lease
+    if (most < 1000)
+      client.post("/v1/leases", kToken, canonical_text(to_json(LeaseRequest{worker, 5, 1})));  // dies with a lease
   }
   std::thread thread_;
 };
@@ -120,7 +122,8 @@ TEST_CASE("a result that a worker of a killed run had kept is settled when the r
   {
     TestRun killed(plan, folder / "journal.sqlite", OldLeases::take_back);
     const std::string worker = killed.coordinator.register_worker(invented_registration("one"), now_ns()).worker;
-    for (const Lease& lease : killed.coordinator.lease({worker, 0, 2}, now_ns())) kept.push_back(invented_measurement(lease, worker, key));
+    for (const Lease& lease : killed.coordinator.lease({worker, 0, 2}, now_ns()))
+      kept.push_back(invented_measurement(lease, worker, key));
     REQUIRE(killed.coordinator.commit());
   }
   REQUIRE(kept.size() == 2);
@@ -130,7 +133,8 @@ TEST_CASE("a result that a worker of a killed run had kept is settled when the r
   {
     TestRun resumed(plan, folder / "journal.sqlite", OldLeases::take_back);
     const std::string second = resumed.coordinator.register_worker(invented_registration("two"), now_ns()).worker;
-    const std::vector<Lease> again = resumed.coordinator.lease({second, 0, 4}, now_ns());  // before the spool was heard of
+    const std::vector<Lease> again =
+        resumed.coordinator.lease({second, 0, 4}, now_ns());  // before the spool was heard of
     REQUIRE(again.size() == 4);
     CHECK(verdict(resumed, kept[0]) == ResultVerdict::settled);
     CHECK(verdict(resumed, kept[0]) == ResultVerdict::repeated);
@@ -195,14 +199,16 @@ TEST_CASE("run folders: the first run, a second one, resumed and fresh") {
   CHECK_FALSE(fs::exists(fresh.journal()));
   CHECK(read_file(fs::path(fresh.set_aside) / "journal.sqlite") == "a journal");
   write_file_atomically(folder / "file", "");
-  CHECK_THROWS_WITH_AS(open_run_folder(folder / "file", plan, Begin::first), doctest::Contains("cannot be created"), InputError);
+  CHECK_THROWS_WITH_AS(open_run_folder(folder / "file", plan, Begin::first), doctest::Contains("cannot be created"),
+                       InputError);
 }
 
 TEST_CASE("a token is long, random, and readable by its owner alone") {
   const TemporaryFolder folder;
   const std::string token = run_token(folder / "token", TokenUse::renew);
   CHECK(token.size() == 64);
-  CHECK((fs::status(folder / "token").permissions() & fs::perms::all) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK((fs::status(folder / "token").permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
   CHECK(run_token(folder / "token", TokenUse::keep) == token);
   CHECK(run_token(folder / "token", TokenUse::renew) != token);
 }

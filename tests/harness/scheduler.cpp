@@ -131,7 +131,8 @@ TEST_CASE("work done under an abandoned lease is not done again, unless somebody
   scheduler.take_back(0, 0);  // its coordinator ended
   CHECK(scheduler.result(0, a[0].epoch, false, 1, 0) == ResultDecision::settled);
   CHECK(scheduler.result(0, a[0].epoch, false, 1, 0) == ResultDecision::repeated);
-  CHECK(scheduler.result(1, a[1].epoch, true, 2, 0) == ResultDecision::shadow);  // an error settles nothing after the fact
+  CHECK(scheduler.result(1, a[1].epoch, true, 2, 0) ==
+        ResultDecision::shadow);  // an error settles nothing after the fact
 
   scheduler.join(1, {true}, 0);
   const auto b = scheduler.lease(1, 2, 0);
@@ -149,8 +150,8 @@ TEST_CASE("work done under an abandoned lease is not done again, unless somebody
   CHECK(scheduler.leased() == 0);
 }
 
-/// Workers, a network that loses, repeats, delays and reorders, and a coordinator that dies and comes back with what its
-/// journal holds. Steps are simulated seconds; the last part of each history is calm, so that it must end.
+/// Workers, a network that loses, repeats, delays and reorders, and a coordinator that dies and comes back with what
+/// its journal holds. Steps are simulated seconds; the last part of each history is calm, so that it must end.
 class History {
  public:
   explicit History(std::uint64_t seed)
@@ -239,7 +240,9 @@ class History {
   void send(Message message) {
     if (!calm_ && random_.below(8) == 0) return;
     for (int copies = !calm_ && random_.below(8) == 0 ? 2 : 1; copies > 0; --copies) {
-      message.at = now_ + (calm_ ? 0 : random_.below(20) == 0 ? std::int64_t(random_.below(400)) : std::int64_t(random_.below(4)));
+      message.at = now_ + (calm_                    ? 0
+                           : random_.below(20) == 0 ? std::int64_t(random_.below(400))
+                                                    : std::int64_t(random_.below(4)));
       mail_.push_back(message);
     }
   }
@@ -266,7 +269,10 @@ class History {
     Message answer = m;
     if (m.kind == Message::Kind::lease) {
       for (const auto& grant : scheduler_.lease(m.worker, 1, coordinator_time())) {
-        REQUIRE(attempts_.emplace(grant.epoch, std::pair(grant.unit, Scheduler::Attempt{grant.epoch, m.worker, AttemptEnd::live, {}})).second);
+        REQUIRE(attempts_
+                    .emplace(grant.epoch,
+                             std::pair(grant.unit, Scheduler::Attempt{grant.epoch, m.worker, AttemptEnd::live, {}}))
+                    .second);
         answer.kind = Message::Kind::granted, answer.unit = grant.unit, answer.epoch = grant.epoch;
         send(answer);
       }

@@ -70,10 +70,13 @@ TEST_CASE("every slip is refused in one sentence that names study, key, and what
       {R"({"name": "s", "models": [], "quantizers": ["float"]})", "key 'models' is an empty list"},
       {R"({"name": "../x", "models": ["glyphs-mlp"], "quantizers": ["float"]})", "key 'name' is '../x'"},
       {R"({"name": "s", "models": ["glyphs-mpl"], "quantizers": ["float"]})", "did you mean 'glyphs-mlp'?"},
-      {R"({"name": "s", "models": ["glyphs-mlp", "glyphs-mlp"], "quantizers": ["float"]})", "key 'models' names 'glyphs-mlp' twice"},
-      {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": ["rtn:w5x"]})", "key 'quantizers', element 1: quantizer 'rtn:w5x'"},
+      {R"({"name": "s", "models": ["glyphs-mlp", "glyphs-mlp"], "quantizers": ["float"]})",
+       "key 'models' names 'glyphs-mlp' twice"},
+      {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": ["rtn:w5x"]})",
+       "key 'quantizers', element 1: quantizer 'rtn:w5x'"},
       {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": ["rtm:w8"]})", "rtn"},
-      {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": ["rtn:w8", "rtn:w8"]})", "key 'quantizers' names 'rtn:w8' twice"},
+      {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": ["rtn:w8", "rtn:w8"]})",
+       "key 'quantizers' names 'rtn:w8' twice"},
       {R"({"name": "s", "models": ["glyphs-mlp"], "quantizers": "float"})", "key 'quantizers' must be a list"},
       {study_with(R"("hardware": ["best"])"), "key 'hardware', element 1: expected an object"},
       {study_with(R"("hardware": [{"name": "a", "isa": "avx-2"}])"), "avx2"},
@@ -109,7 +112,8 @@ TEST_CASE("every slip is refused in one sentence that names study, key, and what
 
 TEST_CASE("every truncation of a study is refused as what it is") {
   const std::string whole = study_with(R"("exclude": [{"quantizer": "float", "batch": [1]}], "batch": [1, 2])");
-  for (std::size_t size = 0; size < whole.size(); ++size) CHECK(refusal_of(whole.substr(0, size)).starts_with("s.json: not valid JSON"));
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    CHECK(refusal_of(whole.substr(0, size)).starts_with("s.json: not valid JSON"));
   CHECK(refusal_of(whole) == "accepted");
 }
 

@@ -11,12 +11,12 @@ namespace qb {
 
 /// How the values of a case are drawn.
 enum class Fill : std::uint8_t {
-  random,    ///< codes and activations uniform over their ranges
-  lowest,    ///< every code 0, every activation at its lowest
-  highest,   ///< every code at its highest, every activation at its highest
-  opposed,   ///< codes highest, activations lowest
-  zero,      ///< every activation 0
-  single,    ///< one activation and one weight of each row differ from zero
+  random,   ///< codes and activations uniform over their ranges
+  lowest,   ///< every code 0, every activation at its lowest
+  highest,  ///< every code at its highest, every activation at its highest
+  opposed,  ///< codes highest, activations lowest
+  zero,     ///< every activation 0
+  single,   ///< one activation and one weight of each row differ from zero
 };
 
 struct GemmCase {

@@ -13,9 +13,9 @@ namespace qb {
 namespace {
 
 /// Formats that between them reach every branch of every family.
-const std::vector<std::string> kFormats = {"f32",   "q8c",  "q8t",    "q8cz",   "q5cz",   "q3t",    "t4c",  "t3g16",
-                                           "q4g32", "q4c",  "q4g32z", "q4g16",  "q3g48z", "q2g128", "q1cz", "q4tz",
-                                           "q4g64", "q8g32"};
+const std::vector<std::string> kFormats = {"f32",    "q8c",    "q8t",   "q8cz", "q5cz",   "q3t",
+                                           "t4c",    "t3g16",  "q4g32", "q4c",  "q4g32z", "q4g16",
+                                           "q3g48z", "q2g128", "q1cz",  "q4tz", "q4g64",  "q8g32"};
 
 /// Calls body(kernel, format) for each pair that the table admits and this host can run.
 template <class Body>
@@ -36,8 +36,8 @@ void check_against_reference(const KernelInfo& kernel, const GemmCase& c) {
   const KernelInfo& reference = reference_of(kernel);
   for (const RowScaling& scaling : scalings_for(kernel.activations)) {
     INFO(kernel.name, " ", to_text(c.w.format), " m=", c.m, " n=", c.w.n, " k=", c.w.k, " zero=", scaling.zero);
-    const std::string fault = disagreement(c, product(kernel, c, scaling), product(reference, c, scaling),
-                                           rounding_bound(kernel, c.w));
+    const std::string fault =
+        disagreement(c, product(kernel, c, scaling), product(reference, c, scaling), rounding_bound(kernel, c.w));
     CHECK(fault == "");
   }
 }
@@ -88,7 +88,8 @@ TEST_CASE("a reference agrees with a sum of real values in double") {
             double value = x[t];
             if (scaling.kind != RowScaling::Kind::none)
               value = (std::clamp(std::nearbyint(x[t] / scale) + float(scaling.zero), float(low), float(high)) -
-                       float(scaling.zero)) * double(scale);
+                       float(scaling.zero)) *
+                      double(scale);
             sum += value * double(w[std::size_t(j * c.w.k + t)]);
             magnitudes += std::abs(value * double(w[std::size_t(j * c.w.k + t)]));
           }

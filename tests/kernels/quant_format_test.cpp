@@ -14,8 +14,11 @@ TEST_CASE("the text of a format reads back equal, for every format") {
   };
   check({});
   for (int bits = 1; bits <= 8; ++bits)
-    for (const auto& [sharing, group] : {std::pair{Sharing::tensor, 0}, {Sharing::channel, 0}, {Sharing::group, 1},
-                                         {Sharing::group, 32}, {Sharing::group, 100}}) {
+    for (const auto& [sharing, group] : {std::pair{Sharing::tensor, 0},
+                                         {Sharing::channel, 0},
+                                         {Sharing::group, 1},
+                                         {Sharing::group, 32},
+                                         {Sharing::group, 100}}) {
       check({CodeKind::integer, bits, sharing, group, false});
       check({CodeKind::integer, bits, sharing, group, true});
       check({CodeKind::table, bits, sharing, group, false});
@@ -26,8 +29,9 @@ TEST_CASE("the text of a format reads back equal, for every format") {
 }
 
 TEST_CASE("a text that is no format is refused in words") {
-  for (const char* text : {"", "q", "q4", "q0c", "q9c", "q04c", "q-4c", "q4x", "q4g", "q4g0", "q4g032", "q4gx", "q4czz",
-                           "q4c ", " q4c", "t4cz", "f16", "f32z", "q4g9999999999", "4c", "Q4C", "q99999999999c"}) {
+  for (const char* text :
+       {"",     "q",     "q4",   "q0c",  "q9c",  "q04c", "q-4c", "q4x",           "q4g", "q4g0", "q4g032",
+        "q4gx", "q4czz", "q4c ", " q4c", "t4cz", "f16",  "f32z", "q4g9999999999", "4c",  "Q4C",  "q99999999999c"}) {
     INFO("text '", text, "'");
     CHECK_THROWS_AS(parse_quant_format(text), DataError);
   }

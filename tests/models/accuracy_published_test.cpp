@@ -24,7 +24,8 @@ struct Loaded {
 };
 
 Loaded load(const Json& entry) {
-  const DataRoots roots{{std::filesystem::path(QB_SHARED_ROOT) / "data", std::filesystem::path(QB_SOURCE_ROOT) / "configs"}};
+  const DataRoots roots{
+      {std::filesystem::path(QB_SHARED_ROOT) / "data", std::filesystem::path(QB_SOURCE_ROOT) / "configs"}};
   const ModelManifest manifest = read_model_entry(entry, "test", roots);
   const FileSource source = [&](const FileRef& file) { return roots.find(file.path); };
   return {load_model(manifest, source), load_dataset(manifest, "test", 0, 1, source)};
@@ -39,8 +40,9 @@ std::int64_t hits(const Loaded& loaded, std::int64_t limit = 0) {
     const std::span<const float> scores = executor.run(batch_of(loaded.test, begin, kBatch)).as<float>();
     const auto classes = scores.size() / kBatch;
     for (std::int64_t i = 0; i < std::min(kBatch, count - begin); ++i)
-      right += score_item(scores.subspan(std::size_t(i) * classes, classes), loaded.test.targets[std::size_t(begin + i)],
-                          ScoreKind::logits).hit1;
+      right += score_item(scores.subspan(std::size_t(i) * classes, classes),
+                          loaded.test.targets[std::size_t(begin + i)], ScoreKind::logits)
+                   .hit1;
   }
   return right;
 }
@@ -113,13 +115,16 @@ Tensor smooth_images(std::int64_t count, double low, double high, std::uint64_t 
     for (std::int64_t i = 0; i < 32 * 32; ++i) {
       const double u = double(i % 32) / 31, v = double(i / 32) / 31;
       const double smooth = (1 - v) * ((1 - u) * corner[0] + u * corner[1]) + v * ((1 - u) * corner[2] + u * corner[3]);
-      x[std::size_t(plane * 1024 + i)] = float(std::clamp(smooth + random.uniform(-0.2, 0.2) * (high - low), low, high));
+      x[std::size_t(plane * 1024 + i)] =
+          float(std::clamp(smooth + random.uniform(-0.2, 0.2) * (high - low), low, high));
     }
   }
   return images;
 }
 
-Model read_shared_onnx(const std::filesystem::path& path) { return read_onnx(read_file(path), path.filename().string()); }
+Model read_shared_onnx(const std::filesystem::path& path) {
+  return read_onnx(read_file(path), path.filename().string());
+}
 
 TEST_CASE("ResNet-20 gives the same logits from ONNX and from safetensors") {
   const std::filesystem::path folder = shared_path("data/cifar-resnet-akamaster");
@@ -163,8 +168,8 @@ TEST_CASE("the quantized ResNet-8 agrees with its float model") {
             score_item(y.subspan(10 * i, 10), 0, ScoreKind::probabilities).top1;
   MESSAGE("ResNet-8, int8 against float on ", kCount, " generated images: same class ", same, ", cosine ", cosine(x, y),
           ", SQNR ", sqnr_db(x, y), " dB");
-  // 91 with the reference kernels. On the 200 published images int8 and float differ by one hit; generated images lie nearer
-  // to the class borders, where a last bit of another kernel may turn a few.
+  // 91 with the reference kernels. On the 200 published images int8 and float differ by one hit; generated images lie
+  // nearer to the class borders, where a last bit of another kernel may turn a few.
   CHECK(same >= 85);
   CHECK(cosine(x, y) > 0.98);
 }

@@ -17,7 +17,8 @@ namespace {
 std::atomic<long> allocations = 0;
 }
 
-// Counts what a run allocates; the whole test program uses it. Not inlined, so that the compiler sees new and delete as a pair.
+// Counts what a run allocates; the whole test program uses it. Not inlined, so that the compiler sees new and delete as
+// a pair.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
@@ -46,24 +47,28 @@ Model network() {
   model.name = "network";
   model.graph.inputs = {{"x", DType::f32, {-1, 3, 11, 9}}};
   model.graph.outputs = {"y", "hidden"};
-  const auto conv = [](std::string name, std::string input, std::string output, std::int64_t group, Ints kernel, Ints pads, Ints strides) {
-    return Node{name, "Conv", {input, name + ".w", name + ".b"}, {output},
-                {{"group", group}, {"kernel_shape", kernel}, {"pads", pads}, {"strides", strides}}, {}};
+  const auto conv = [](std::string name, std::string input, std::string output, std::int64_t group, Ints kernel,
+                       Ints pads, Ints strides) {
+    return Node{name,
+                "Conv",
+                {input, name + ".w", name + ".b"},
+                {output},
+                {{"group", group}, {"kernel_shape", kernel}, {"pads", pads}, {"strides", strides}},
+                {}};
   };
-  model.graph.nodes = {
-      conv("c1", "x", "a", 1, {3, 3}, {1, 1, 1, 1}, {1, 1}),
-      {"r1", "Relu", {"a"}, {"b"}, {}, {}},
-      conv("c2", "b", "c", 8, {3, 3}, {1, 1, 1, 1}, {1, 1}),
-      {"r2", "LeakyRelu", {"c"}, {"d"}, {}, {}},
-      conv("c3", "d", "e", 1, {1, 1}, {0, 0, 0, 0}, {1, 1}),
-      {"add", "Add", {"e", "b"}, {"f"}, {}, {}},
-      conv("c4", "f", "g", 2, {5, 3}, {2, 0, 2, 1}, {2, 2}),
-      {"pool", "MaxPool", {"g"}, {"h"}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}, {}},
-      {"flat", "Flatten", {"h"}, {"i"}, {}, {}},
-      {"fc1", "Gemm", {"i", "fc1.w", "fc1.b"}, {"j"}, {{"transB", std::int64_t(1)}}, {}},
-      {"r3", "Tanh", {"j"}, {"hidden"}, {}, {}},
-      {"fc2", "MatMul", {"hidden", "fc2.w"}, {"k"}, {}, {}},
-      {"soft", "Softmax", {"k"}, {"y"}, {}, {}}};
+  model.graph.nodes = {conv("c1", "x", "a", 1, {3, 3}, {1, 1, 1, 1}, {1, 1}),
+                       {"r1", "Relu", {"a"}, {"b"}, {}, {}},
+                       conv("c2", "b", "c", 8, {3, 3}, {1, 1, 1, 1}, {1, 1}),
+                       {"r2", "LeakyRelu", {"c"}, {"d"}, {}, {}},
+                       conv("c3", "d", "e", 1, {1, 1}, {0, 0, 0, 0}, {1, 1}),
+                       {"add", "Add", {"e", "b"}, {"f"}, {}, {}},
+                       conv("c4", "f", "g", 2, {5, 3}, {2, 0, 2, 1}, {2, 2}),
+                       {"pool", "MaxPool", {"g"}, {"h"}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}, {}},
+                       {"flat", "Flatten", {"h"}, {"i"}, {}, {}},
+                       {"fc1", "Gemm", {"i", "fc1.w", "fc1.b"}, {"j"}, {{"transB", std::int64_t(1)}}, {}},
+                       {"r3", "Tanh", {"j"}, {"hidden"}, {}, {}},
+                       {"fc2", "MatMul", {"hidden", "fc2.w"}, {"k"}, {}, {}},
+                       {"soft", "Softmax", {"k"}, {"y"}, {}, {}}};
   model.weights.emplace("c1.w", random_tensor({8, 3, 3, 3}, 1));
   model.weights.emplace("c2.w", random_tensor({8, 1, 3, 3}, 2));
   model.weights.emplace("c3.w", random_tensor({8, 8, 1, 1}, 3));
@@ -85,7 +90,8 @@ Model quantized(const Model& from, const QuantFormat& format, int activation_bit
     const auto largest = float((1 << (format.bits - 1)) - 1);
     for (std::int64_t i = 0; i < which.n; ++i) {
       for (std::int64_t begin = 0; begin < which.k; begin += group) {
-        const auto row = std::span(rows).subspan(std::size_t(i * which.k + begin), std::size_t(std::min(group, which.k - begin)));
+        const auto row =
+            std::span(rows).subspan(std::size_t(i * which.k + begin), std::size_t(std::min(group, which.k - begin)));
         float most = 0;
         for (const float value : row) most = std::max(most, std::abs(value));
         matrix.scales.push_back(most / largest);
@@ -108,7 +114,8 @@ Model decoded(const Model& packed, const Model& original) {
     Tensor& tensor = std::get<Tensor>(model.weights.at(which.weight));
     for (std::int64_t i = 0; i < which.n; ++i)
       for (std::int64_t j = 0; j < which.k; ++j)
-        tensor.as<float>()[std::size_t(which.transposed ? j * which.n + i : i * which.k + j)] = rows[std::size_t(i * which.k + j)];
+        tensor.as<float>()[std::size_t(which.transposed ? j * which.n + i : i * which.k + j)] =
+            rows[std::size_t(i * which.k + j)];
   }
   return model;
 }
@@ -120,7 +127,8 @@ struct Variant {
 
 std::vector<Variant> variants() {
   const Model model = network();
-  const QuantFormat q8{CodeKind::integer, 8, Sharing::channel, 0, false}, q4{CodeKind::integer, 4, Sharing::group, 32, false};
+  const QuantFormat q8{CodeKind::integer, 8, Sharing::channel, 0, false},
+      q4{CodeKind::integer, 4, Sharing::group, 32, false};
   return {{"float", model},
           {"8-bit weights", quantized(model, q8, 32, false)},
           {"8-bit weights and activations", quantized(model, q8, 8, false)},
@@ -143,7 +151,8 @@ TEST_CASE("outputs do not depend on batch, threads, observers or the run before,
           if (threads == 2) executor.observe({{}, [](const NodeEvent&) {}, [](const GemmEvent&) {}});
           std::vector<float> got;
           for (std::int64_t begin = 0; begin < kCount; begin += batch) {
-            const Tensor part = tensor_of({batch, 3, 11, 9}, all.as<float>().subspan(std::size_t(begin) * sample, std::size_t(batch) * sample));
+            const Tensor part = tensor_of(
+                {batch, 3, 11, 9}, all.as<float>().subspan(std::size_t(begin) * sample, std::size_t(batch) * sample));
             const std::vector<float> scores = values_of(executor.run(part));
             got.insert(got.end(), scores.begin(), scores.end());
           }
@@ -198,7 +207,8 @@ TEST_CASE("observers see every node and every product with its operands") {
                       double sum = 0, magnitude = 0;  // element (0, 0) again, in float64
                       for (std::int64_t t = 0; t < layer.where.k; ++t) {
                         sum += double(event.call->a[t]) * double(w[std::size_t(event.row_begin * layer.where.k + t)]);
-                        magnitude += std::abs(double(event.call->a[t]) * double(w[std::size_t(event.row_begin * layer.where.k + t)]));
+                        magnitude += std::abs(double(event.call->a[t]) *
+                                              double(w[std::size_t(event.row_begin * layer.where.k + t)]));
                       }
                       worst = std::max(worst, std::abs(sum - double(event.call->y[0])) / std::max(magnitude, 1e-30));
                     }});
@@ -223,7 +233,8 @@ TEST_CASE("memory is shared, and nothing grows after the first run") {
   CHECK(&executor.run(x) == place);
   CHECK(executor.scratch_bytes() == once);
   std::int64_t slots_when_observed = 0;
-  executor.observe({{}, [&](const NodeEvent& event) { all_values += std::int64_t(event.outputs[0]->bytes.size()); }, {}});
+  executor.observe(
+      {{}, [&](const NodeEvent& event) { all_values += std::int64_t(event.outputs[0]->bytes.size()); }, {}});
   executor.run(x);
   slots_when_observed = executor.scratch_bytes();
   CHECK(slots_when_observed > once);
@@ -314,27 +325,35 @@ TEST_CASE("what cannot run is refused before it runs") {
     return refusal<DataError>([&] { Executor executor(model, {}); });
   };
   CHECK(fault([](Model&) {}).empty());
-  CHECK(fault([](Model& m) { m.graph.nodes[1].op = "Rely"; }) == "node 'r1': operator 'Rely' is not known; did you mean 'Relu'?");
-  CHECK(fault([](Model& m) { m.weights["c1.b"] = Tensor(DType::f32, {7}); }) == "node 'c1' (Conv): the bias has the shape [7] but must be [8]");
-  CHECK(fault([](Model& m) { m.weights["fc1.w"] = Tensor(DType::f32, {20, 71}); }) ==
-        "node 'fc1' (Gemm): an input of shape [1, 72] does not fit weights of 71 inputs");
+  CHECK(fault([](Model& m) { m.graph.nodes[1].op = "Rely"; }) ==
+        "node 'r1': operator 'Rely' is not known; did you mean 'Relu'?");
+  CHECK(fault([](Model& m) { m.weights["c1.b"] = Tensor(DType::f32, {7}); }) ==
+        "node 'c1' (Conv): the bias has the shape [7] but must be [8]");
+  CHECK(fault([](Model& m) {
+          m.weights["fc1.w"] = Tensor(DType::f32, {20, 71});
+        }) == "node 'fc1' (Gemm): an input of shape [1, 72] does not fit weights of 71 inputs");
   CHECK(fault([](Model& m) { m.graph.nodes[2].attributes["group"] = std::int64_t(3); }).find("node 'c2' (Conv)") == 0);
   CHECK(fault([](Model& m) { m.graph.inputs[0].shape[1] = 4; }).find("node 'c1' (Conv)") == 0);
-  CHECK(fault([](Model& m) { m.graph.inputs[0].dtype = DType::i64; }) == "node 'c1' (Conv): input 0 is i64 but must be f32");
+  CHECK(fault([](Model& m) { m.graph.inputs[0].dtype = DType::i64; }) ==
+        "node 'c1' (Conv): input 0 is i64 but must be f32");
   CHECK(fault([](Model& m) { m.graph.nodes[0].activation = ActivationQuant{}; }) ==
         "node 'c1' (Conv): activations can be quantized only where the weight is packed");
 
   const Model sound = network();
   Executor executor(sound, {});
-  CHECK(refusal<DataError>([&] { executor.run(Tensor(DType::f32, {2, 3, 11, 9})); }) ==
-        "input 'x' of model 'network' must be f32 [1, 3, 11, 9], not f32 [2, 3, 11, 9]");
+  CHECK(refusal<DataError>([&] {
+          executor.run(Tensor(DType::f32, {2, 3, 11, 9}));
+        }) == "input 'x' of model 'network' must be f32 [1, 3, 11, 9], not f32 [2, 3, 11, 9]");
   CHECK(refusal<DataError>([&] { executor.run(std::vector<Tensor>(2)); }) == "model 'network' takes 1 inputs, not 2");
-  CHECK(refusal<InputError>([&] { Executor other(sound, {.kernel = "fastest"}); }).find("kernel 'fastest' is not known") == 0);
+  CHECK(refusal<InputError>([&] {
+          Executor other(sound, {.kernel = "fastest"});
+        }).find("kernel 'fastest' is not known") == 0);
 
   // A codebook has no product with 8-bit activations.
   Model tables = network();
   const MatrixWeight which = matrix_weights(tables)[0];
-  UnpackedMatrix matrix{{CodeKind::table, 2, Sharing::tensor, 0, false}, which.n, which.k, {}, {}, {}, {-1, -0.25f, 0.25f, 1}};
+  UnpackedMatrix matrix{
+      {CodeKind::table, 2, Sharing::tensor, 0, false}, which.n, which.k, {}, {}, {}, {-1, -0.25f, 0.25f, 1}};
   matrix.codes.assign(std::size_t(which.n * which.k), 1);
   tables.weights[which.weight] = pack(matrix);
   CHECK(values_of(Executor(tables, {}).run(random_tensor({1, 3, 11, 9}, 1))).size() == 6);

@@ -120,7 +120,8 @@ TEST_CASE("options of glyphs read back, and faults are named") {
   CHECK(glyphs_options(Json::object(), "options", Blame::user) == GlyphsOptions{});
   CHECK(glyphs(options, "test", 3, 1).inputs.shape == Shape{3, 1, 28, 28});
   CHECK_THROWS_WITH_AS(glyphs_options({{"nois", 3}}, "study", Blame::user), doctest::Contains("'noise'"), InputError);
-  CHECK_THROWS_WITH_AS(glyphs_options({{"noise", 101}}, "study", Blame::user), doctest::Contains("from 0 to 100"), InputError);
+  CHECK_THROWS_WITH_AS(glyphs_options({{"noise", 101}}, "study", Blame::user), doctest::Contains("from 0 to 100"),
+                       InputError);
   CHECK_THROWS_AS(glyphs_options({{"classes", 48}}, "study", Blame::user), InputError);
   CHECK_THROWS_AS(glyphs_options({{"size", 11}}, "wire", Blame::peer), DataError);
   CHECK_THROWS_AS(glyphs_options({{"version", 2}}, "study", Blame::user), InputError);

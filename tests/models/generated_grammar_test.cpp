@@ -41,7 +41,8 @@ double probability(const GrammarRules& rules, const std::vector<std::int64_t>& t
 
 TEST_CASE("two tokens that look one back have the entropy rate of the textbook") {
   for (const std::int64_t language : {1, 2, 3}) {
-    const GrammarRules rules = grammar_rules({.vocabulary = 2, .order = 1, .window = 1, .branches = 1, .language = language});
+    const GrammarRules rules =
+        grammar_rules({.vocabulary = 2, .order = 1, .window = 1, .branches = 1, .language = language});
     const double a = rules.parts[1] / kWhole, b = rules.parts[2] / kWhole;  // 0 to 1, and 1 to 0
     const auto entropy = [](double p) { return -p * std::log(p) - (1 - p) * std::log(1 - p); };
     // Stationary: (b, a) / (a + b). Cover and Thomas 2006, example 4.2.
@@ -74,7 +75,8 @@ TEST_CASE("rules are distributions, and the stationary one stays") {
 }
 
 TEST_CASE("the mean log-likelihood under the true rules approaches minus the entropy rate") {
-  for (const GrammarOptions& options : {GrammarOptions{}, GrammarOptions{.vocabulary = 5, .order = 3, .window = 5, .language = 7}}) {
+  for (const GrammarOptions& options :
+       {GrammarOptions{}, GrammarOptions{.vocabulary = 5, .order = 3, .window = 5, .language = 7}}) {
     const GrammarRules rules = grammar_rules(options);
     const Dataset data = grammar(options, "test", 40000, 1);
     CHECK(data.entropy_rate_nats == rules.entropy_rate_nats);
@@ -111,8 +113,10 @@ TEST_CASE("options of grammar read back, and faults are named") {
   CHECK(grammar_options(Json::parse(to_text(options)), "options", Blame::user) == options);
   CHECK(grammar_options(Json::object(), "options", Blame::user) == GrammarOptions{});
   CHECK(grammar_options({{"vocabulary", 3}}, "options", Blame::user).branches == 3);
-  CHECK_THROWS_WITH_AS(grammar_options({{"windows", 3}}, "study", Blame::user), doctest::Contains("'window'"), InputError);
-  CHECK_THROWS_WITH_AS(grammar_options({{"vocabulary", 64}, {"order", 3}}, "study", Blame::user), doctest::Contains("4096"), InputError);
+  CHECK_THROWS_WITH_AS(grammar_options({{"windows", 3}}, "study", Blame::user), doctest::Contains("'window'"),
+                       InputError);
+  CHECK_THROWS_WITH_AS(grammar_options({{"vocabulary", 64}, {"order", 3}}, "study", Blame::user),
+                       doctest::Contains("4096"), InputError);
   CHECK_THROWS_AS(grammar_options({{"window", 1}}, "study", Blame::user), InputError);
   CHECK_THROWS_AS(grammar_options({{"branches", 17}}, "study", Blame::user), InputError);
 }

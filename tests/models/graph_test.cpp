@@ -36,13 +36,19 @@ Model small_model() {
   model.name = "small";
   model.graph.inputs = {{"x", DType::f32, {-1, 4, 5, 5}}};
   model.graph.outputs = {"y"};
-  model.graph.nodes = {
-      {"conv", "Conv", {"x", "conv.w", "conv.b"}, {"a"}, {{"group", std::int64_t(2)}, {"pads", std::vector<std::int64_t>{1, 1, 1, 1}}, {"kernel_shape", std::vector<std::int64_t>{3, 3}}}, {}},
-      {"norm", "BatchNormalization", {"a", "g1", "b1", "m1", "v1"}, {"b"}, {{"epsilon", 1e-3f}}, {}},
-      {"relu", "Relu", {"b"}, {"c"}, {}, {}},
-      {"flat", "Flatten", {"c"}, {"d"}, {}, {}},
-      {"gemm", "Gemm", {"d", "gemm.w"}, {"e"}, {}, {}},
-      {"norm2", "BatchNormalization", {"e", "g2", "b2", "m2", "v2"}, {"y"}, {}, {}}};
+  model.graph.nodes = {{"conv",
+                        "Conv",
+                        {"x", "conv.w", "conv.b"},
+                        {"a"},
+                        {{"group", std::int64_t(2)},
+                         {"pads", std::vector<std::int64_t>{1, 1, 1, 1}},
+                         {"kernel_shape", std::vector<std::int64_t>{3, 3}}},
+                        {}},
+                       {"norm", "BatchNormalization", {"a", "g1", "b1", "m1", "v1"}, {"b"}, {{"epsilon", 1e-3f}}, {}},
+                       {"relu", "Relu", {"b"}, {"c"}, {}, {}},
+                       {"flat", "Flatten", {"c"}, {"d"}, {}, {}},
+                       {"gemm", "Gemm", {"d", "gemm.w"}, {"e"}, {}, {}},
+                       {"norm2", "BatchNormalization", {"e", "g2", "b2", "m2", "v2"}, {"y"}, {}, {}}};
   model.weights.emplace("conv.w", random_tensor({6, 2, 3, 3}, 1));
   model.weights.emplace("conv.b", random_tensor({6}, 2));
   model.weights.emplace("gemm.w", random_tensor({150, 7}, 3));
@@ -57,14 +63,16 @@ Model small_model() {
 
 TEST_CASE("attributes are read by type") {
   Node node{"n", "Op", {}, {}, {}, {}};
-  node.attributes = {{"i", std::int64_t(3)}, {"f", 0.5f}, {"t", std::string("word")}, {"l", std::vector<std::int64_t>{1, 2}}};
+  node.attributes = {
+      {"i", std::int64_t(3)}, {"f", 0.5f}, {"t", std::string("word")}, {"l", std::vector<std::int64_t>{1, 2}}};
   CHECK(node.integer_or("i", 0) == 3);
   CHECK(node.integer_or("missing", 9) == 9);
   CHECK(node.number_or("f", 0) == 0.5f);
   CHECK(node.text_or("t", "") == "word");
   CHECK(node.integers_or("l", {}) == std::vector<std::int64_t>{1, 2});
   CHECK(refusal([&] { node.integer_or("f", 0); }) == "node 'n' (Op): attribute 'f' is a number but must be an integer");
-  CHECK(refusal([&] { node.integers_or("t", {}); }) == "node 'n' (Op): attribute 't' is a text but must be a list of integers");
+  CHECK(refusal([&] { node.integers_or("t", {}); }) ==
+        "node 'n' (Op): attribute 't' is a text but must be a list of integers");
 }
 
 TEST_CASE("a sound graph is accepted and every fault is named") {
@@ -75,9 +83,12 @@ TEST_CASE("a sound graph is accepted and every fault is named") {
     return refusal([&] { check_graph(model); });
   };
   CHECK(fault([](Model& m) { m.graph.nodes[2].name = "conv"; }) == "model 'small': two nodes are named 'conv'");
-  CHECK(fault([](Model& m) { m.graph.nodes[2].inputs[0] = "z"; }) == "node 'relu' (Relu): its input 'z' is not defined before it");
-  CHECK(fault([](Model& m) { std::swap(m.graph.nodes[2], m.graph.nodes[3]); }) == "node 'flat' (Flatten): its input 'c' is not defined before it");
-  CHECK(fault([](Model& m) { m.graph.nodes[2].outputs[0] = "a"; }) == "node 'relu' (Relu): its output 'a' has already been defined");
+  CHECK(fault([](Model& m) { m.graph.nodes[2].inputs[0] = "z"; }) ==
+        "node 'relu' (Relu): its input 'z' is not defined before it");
+  CHECK(fault([](Model& m) { std::swap(m.graph.nodes[2], m.graph.nodes[3]); }) ==
+        "node 'flat' (Flatten): its input 'c' is not defined before it");
+  CHECK(fault([](Model& m) { m.graph.nodes[2].outputs[0] = "a"; }) ==
+        "node 'relu' (Relu): its output 'a' has already been defined");
   CHECK(fault([](Model& m) { m.graph.outputs = {"q"}; }) == "model 'small': the graph output 'q' is not defined");
   CHECK(fault([](Model& m) { m.graph.outputs.clear(); }) == "model 'small': the graph has no output");
   CHECK(fault([](Model& m) { m.graph.nodes[0].activation = ActivationQuant{}; }) ==
@@ -107,7 +118,8 @@ TEST_CASE("a graph survives its JSON text") {
   CHECK(back.nodes[2].number_or("whole", 0) == 2.0f);
   CHECK(back.nodes[2].number_or("inf", 0) == -std::numeric_limits<float>::infinity());
   CHECK(std::get<std::vector<std::int64_t>>(back.nodes[2].attributes.at("empty")).empty());
-  CHECK(std::get<Tensor>(back.nodes[2].attributes.at("tensor")).as<float>()[3] == std::get<Tensor>(node.attributes.at("tensor")).as<float>()[3]);
+  CHECK(std::get<Tensor>(back.nodes[2].attributes.at("tensor")).as<float>()[3] ==
+        std::get<Tensor>(node.attributes.at("tensor")).as<float>()[3]);
   CHECK(back.inputs[0].shape == Shape{-1, 4, 5, 5});
 }
 

@@ -60,9 +60,7 @@ struct Place {
 constexpr const char* kEntry =
     R"({"safetensors": "w.safetensors", "graph": "graph.json", "dataset": {"csv": "birds.csv", "scale": 2, "mean": [1, 3], "deviation": 4}})";
 
-bool says(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
+bool says(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TEST_CASE("an entry becomes a manifest that loads, and survives JSON") {
   Place place;

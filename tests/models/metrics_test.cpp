@@ -20,7 +20,8 @@ std::vector<float> floats_of_hex(const std::string& hex) {
   std::vector<float> values(hex.size() / 8);
   for (std::size_t i = 0; i < values.size(); ++i) {
     unsigned char bytes[4];
-    for (std::size_t b = 0; b < 4; ++b) bytes[b] = static_cast<unsigned char>(std::stoi(hex.substr(8 * i + 2 * b, 2), nullptr, 16));
+    for (std::size_t b = 0; b < 4; ++b)
+      bytes[b] = static_cast<unsigned char>(std::stoi(hex.substr(8 * i + 2 * b, 2), nullptr, 16));
     std::memcpy(&values[i], bytes, 4);
   }
   return values;
@@ -30,15 +31,18 @@ TEST_CASE("perplexity, KL divergence and agreement of the golden logits") {
   const std::filesystem::path path = shared_path("golden/metrics/perplexity_kld.json");
   if (path.empty()) return;
   const Json golden = Json::parse(read_file(path));
-  const std::vector<float> base = floats_of_hex(golden.at("base_logits_f32_hex")), quant = floats_of_hex(golden.at("quant_logits_f32_hex"));
+  const std::vector<float> base = floats_of_hex(golden.at("base_logits_f32_hex")),
+                           quant = floats_of_hex(golden.at("quant_logits_f32_hex"));
   const auto targets = golden.at("target").get<std::vector<std::int32_t>>();
   const std::size_t vocabulary = golden.at("vocab");
   std::vector<double> base_likelihood, likelihood;
   double kl_sum = 0, kl_most = 0;
   std::size_t same = 0;
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    const auto p = std::span(base).subspan(i * vocabulary, vocabulary), q = std::span(quant).subspan(i * vocabulary, vocabulary);
-    const ItemScore in_float = score_item(p, targets[i], ScoreKind::logits), quantized = score_item(q, targets[i], ScoreKind::logits);
+    const auto p = std::span(base).subspan(i * vocabulary, vocabulary),
+               q = std::span(quant).subspan(i * vocabulary, vocabulary);
+    const ItemScore in_float = score_item(p, targets[i], ScoreKind::logits),
+                    quantized = score_item(q, targets[i], ScoreKind::logits);
     base_likelihood.push_back(in_float.log_likelihood);
     likelihood.push_back(quantized.log_likelihood);
     same += in_float.top1 == quantized.top1;
@@ -101,7 +105,8 @@ TEST_CASE("logits, probabilities and their logarithms say the same") {
   }
   CHECK(score_item(far, 1, ScoreKind::logits).log_likelihood == 0);
   CHECK(score_item(far, 2, ScoreKind::logits).log_likelihood == -2000);
-  CHECK(score_item(std::vector<float>{1, 0}, 1, ScoreKind::probabilities).log_likelihood == Approx(-149 * std::log(2.0)));
+  CHECK(score_item(std::vector<float>{1, 0}, 1, ScoreKind::probabilities).log_likelihood ==
+        Approx(-149 * std::log(2.0)));
   CHECK(std::isnan(perplexity(std::vector<double>{-1.0}).error));
 }
 

@@ -21,7 +21,8 @@ namespace {
 /// Formats that no operator computes yet: 8-bit and 4-bit floats, and integers of 4 and 2 bits, which have no DType.
 bool needs_unknown_format(const std::string& name) {
   static constexpr std::array<std::string_view, 6> kFormats = {"e4m3", "e5m2", "float4", "int2", "int4", "e8m0"};
-  return std::any_of(kFormats.begin(), kFormats.end(), [&](std::string_view part) { return name.find(part) != std::string::npos; });
+  return std::any_of(kFormats.begin(), kFormats.end(),
+                     [&](std::string_view part) { return name.find(part) != std::string::npos; });
 }
 
 /// Codes must be equal; real values may differ in the last bit of a division or product.
@@ -37,8 +38,9 @@ void check_same(const Tensor& got, const Tensor& wanted) {
   CHECK(std::equal(x.begin(), x.end(), y.begin(), y.end()));
 }
 
-/// Most of these files say opset 25, above what the reader accepts; for the types tested here the operators have not changed
-/// since opset 21, so that is what they are read as. The last bytes are the field opset_import { domain: "", version }.
+/// Most of these files say opset 25, above what the reader accepts; for the types tested here the operators have not
+/// changed since opset 21, so that is what they are read as. The last bytes are the field opset_import { domain: "",
+/// version }.
 std::string with_known_opset(std::string bytes) {
   if (!bytes.empty() && bytes.back() == 25) bytes.back() = 21;
   return bytes;
@@ -49,7 +51,8 @@ TEST_CASE("ONNX node tests of quantized operators, from their files") {
   if (folder.empty()) return;
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_directory() && !entry.path().filename().string().starts_with("test_cast")) names.push_back(entry.path().filename());
+    if (entry.is_directory() && !entry.path().filename().string().starts_with("test_cast"))
+      names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   int ran = 0;
   for (const std::string& name : names) {
@@ -66,7 +69,8 @@ TEST_CASE("ONNX node tests of quantized operators, from their files") {
     const Model model = read_onnx(with_known_opset(read_file(folder / name / "model.onnx")), name);
     std::vector<Tensor> inputs;
     // Graphs compute in float32: the reader widens 16-bit float inputs, and so does whoever feeds them.
-    while (auto input = tensor("input", inputs.size())) inputs.push_back(input->dtype == DType::f16 ? to_f32(*input) : std::move(*input));
+    while (auto input = tensor("input", inputs.size()))
+      inputs.push_back(input->dtype == DType::f16 ? to_f32(*input) : std::move(*input));
     Executor executor(model, {});
     executor.run(inputs);
     for (std::size_t i = 0; auto wanted = tensor("output", i); ++i) check_same(executor.outputs()[i], *wanted);
@@ -76,9 +80,9 @@ TEST_CASE("ONNX node tests of quantized operators, from their files") {
 }
 
 std::optional<DType> dtype_of_onnx_name(const std::string& name) {
-  static const std::map<std::string, DType> types = {{"FLOAT", DType::f32}, {"FLOAT16", DType::f16}, {"INT8", DType::i8},
-                                                     {"UINT8", DType::u8},  {"INT16", DType::i16},   {"UINT16", DType::u16},
-                                                     {"INT32", DType::i32}};
+  static const std::map<std::string, DType> types = {
+      {"FLOAT", DType::f32}, {"FLOAT16", DType::f16}, {"INT8", DType::i8},  {"UINT8", DType::u8},
+      {"INT16", DType::i16}, {"UINT16", DType::u16},  {"INT32", DType::i32}};
   const auto found = types.find(name);
   return found == types.end() ? std::nullopt : std::optional(found->second);
 }
@@ -108,16 +112,20 @@ TEST_CASE("ONNX node tests of quantized operators, as decoded vectors") {
     Node node{entry.at("name"), entry.at("op"), {}, {}, {}, {}};
     INFO(node.name);
     const auto known = [](const Json& list) {
-      return std::all_of(list.begin(), list.end(), [](const Json& value) { return dtype_of_onnx_name(value.at("dtype")).has_value(); });
+      return std::all_of(list.begin(), list.end(),
+                         [](const Json& value) { return dtype_of_onnx_name(value.at("dtype")).has_value(); });
     };
     if (!known(entry.at("inputs")) || !known(entry.at("outputs"))) {
       CHECK(needs_unknown_format(node.name));
       continue;
     }
     for (const auto& [key, value] : entry.at("attributes").items()) {
-      if (value == "INT16") node.attributes[key] = std::int64_t(5);
-      else if (value.is_array()) node.attributes[key] = value.get<std::vector<std::int64_t>>();
-      else node.attributes[key] = value.get<std::int64_t>();
+      if (value == "INT16")
+        node.attributes[key] = std::int64_t(5);
+      else if (value.is_array())
+        node.attributes[key] = value.get<std::vector<std::int64_t>>();
+      else
+        node.attributes[key] = value.get<std::int64_t>();
     }
     std::vector<Tensor> inputs;
     for (const Json& input : entry.at("inputs")) inputs.push_back(tensor_from(input));

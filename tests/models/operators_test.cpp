@@ -106,8 +106,8 @@ TEST_CASE("every operator computes what the reference evaluator does") {
     for (std::size_t i = 0; i < c.wanted.size(); ++i) check_equal(outputs[i], c.wanted[i]);
   }
   // Operators on integer codes have their own vectors (operators_integer_test.cpp); Constant is tested by graphs.
-  const std::set<std::string> elsewhere = {"Constant", "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear",
-                                           "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear"};
+  const std::set<std::string> elsewhere = {"Constant",      "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear",
+                                           "MatMulInteger", "QLinearConv", "QLinearMatMul",    "QuantizeLinear"};
   for (const std::string& name : operator_names()) {
     INFO(name);
     CHECK(seen.contains(name) != elsewhere.contains(name));
@@ -116,9 +116,9 @@ TEST_CASE("every operator computes what the reference evaluator does") {
 
 /// Which inputs of a node shapes depend on; they must be weights of a graph.
 bool decides_shapes(const std::string& op, std::size_t input) {
-  static const std::map<std::string, std::size_t> first = {{"Reshape", 1}, {"Squeeze", 1},   {"Unsqueeze", 1}, {"Split", 1},
-                                                           {"Slice", 1},   {"Expand", 1},    {"Pad", 1},       {"ConstantOfShape", 0},
-                                                           {"ReduceSum", 1}};
+  static const std::map<std::string, std::size_t> first = {{"Reshape", 1}, {"Squeeze", 1},         {"Unsqueeze", 1},
+                                                           {"Split", 1},   {"Slice", 1},           {"Expand", 1},
+                                                           {"Pad", 1},     {"ConstantOfShape", 0}, {"ReduceSum", 1}};
   const auto found = first.find(op.starts_with("Reduce") ? "ReduceSum" : op);
   return found != first.end() && input >= found->second;
 }
@@ -177,24 +177,35 @@ TEST_CASE("what an operator cannot do is refused with the node's name") {
   using Ints = std::vector<std::int64_t>;
   CHECK(refusal(node("Relux"), {zeros({2})}) == "node 'n': operator 'Relux' is not known; did you mean 'Relu'?");
   CHECK(refusal(node("Relu"), {}) == "node 'n' (Relu): input 0 is missing");
-  CHECK(refusal(node("Relu"), {zeros({2}), zeros({2})}) == "node 'n' (Relu): has 2 inputs but the operator takes at most 1");
-  CHECK(refusal(node("Add"), {zeros({2}), zeros({3})}) == "node 'n' (Add): an input of shape [3] cannot be broadcast to [2]");
+  CHECK(refusal(node("Relu"), {zeros({2}), zeros({2})}) ==
+        "node 'n' (Relu): has 2 inputs but the operator takes at most 1");
+  CHECK(refusal(node("Add"), {zeros({2}), zeros({3})}) ==
+        "node 'n' (Add): an input of shape [3] cannot be broadcast to [2]");
   CHECK(refusal(node("Add"), {zeros({2}), zeros({2}, DType::i64)}) == "node 'n' (Add): input 1 is i64 but must be f32");
-  CHECK(refusal(node("Reshape"), {zeros({6}), ints({4, -1})}) == "node 'n' (Reshape): a tensor of shape [6] cannot take the shape [4, -1]");
-  CHECK(refusal(node("Reshape"), {zeros({6}), ints({-1, -1})}) == "node 'n' (Reshape): the new shape [1, -1] has -1 twice");
-  CHECK(refusal(node("Transpose", {{"perm", Ints{0, 0}}}), {zeros({2, 3})}) == "node 'n' (Transpose): axis 0 is listed twice");
-  CHECK(refusal(node("Concat", {{"axis", std::int64_t(3)}}), {zeros({2, 3})}) == "node 'n' (Concat): axis 3 is outside a tensor of rank 2");
+  CHECK(refusal(node("Reshape"), {zeros({6}), ints({4, -1})}) ==
+        "node 'n' (Reshape): a tensor of shape [6] cannot take the shape [4, -1]");
+  CHECK(refusal(node("Reshape"), {zeros({6}), ints({-1, -1})}) ==
+        "node 'n' (Reshape): the new shape [1, -1] has -1 twice");
+  CHECK(refusal(node("Transpose", {{"perm", Ints{0, 0}}}), {zeros({2, 3})}) ==
+        "node 'n' (Transpose): axis 0 is listed twice");
+  CHECK(refusal(node("Concat", {{"axis", std::int64_t(3)}}), {zeros({2, 3})}) ==
+        "node 'n' (Concat): axis 3 is outside a tensor of rank 2");
   CHECK(refusal(node("Softmax", {{"axis", std::string("x")}}), {zeros({2})}) ==
         "node 'n' (Softmax): attribute 'axis' is a text but must be an integer");
   CHECK(refusal(node("Conv"), {zeros({1, 3, 4, 4}), zeros({2, 2, 3, 3})}) ==
         "node 'n' (Conv): weights of shape [2, 2, 3, 3] in 1 groups do not fit 3 input channels");
-  CHECK(refusal(node("Conv"), {zeros({1, 2, 2, 2}), zeros({2, 2, 3, 3})}).find("does not fit into 2 padded elements") != std::string::npos);
+  CHECK(refusal(node("Conv"), {zeros({1, 2, 2, 2}), zeros({2, 2, 3, 3})}).find("does not fit into 2 padded elements") !=
+        std::string::npos);
   CHECK(refusal(node("Conv", {{"strides", Ints{0, 1}}}), {zeros({1, 2, 4, 4}), zeros({2, 2, 3, 3})}) ==
         "node 'n' (Conv): attribute 'strides' has the value 0");
-  CHECK(refusal(node("MatMul"), {zeros({2, 3}), zeros({2, 3})}) == "node 'n' (MatMul): shapes [2, 3] and [2, 3] do not multiply");
-  CHECK(refusal(node("Slice"), {zeros({4}), ints({0}), ints({2}), ints({0}), ints({0})}) == "node 'n' (Slice): step 0 is not possible");
-  CHECK(refusal(node("Expand"), {zeros({1}), ints({1 << 20, 1 << 20, 1 << 20})}).find("more than 2^40 elements") != std::string::npos);
-  CHECK(refusal(node("QuantizeLinear"), {zeros({2, 4}), zeros({3})}) == "node 'n' (QuantizeLinear): 3 scales do not fit an axis of 4");
+  CHECK(refusal(node("MatMul"), {zeros({2, 3}), zeros({2, 3})}) ==
+        "node 'n' (MatMul): shapes [2, 3] and [2, 3] do not multiply");
+  CHECK(refusal(node("Slice"), {zeros({4}), ints({0}), ints({2}), ints({0}), ints({0})}) ==
+        "node 'n' (Slice): step 0 is not possible");
+  CHECK(refusal(node("Expand"), {zeros({1}), ints({1 << 20, 1 << 20, 1 << 20})}).find("more than 2^40 elements") !=
+        std::string::npos);
+  CHECK(refusal(node("QuantizeLinear"), {zeros({2, 4}), zeros({3})}) ==
+        "node 'n' (QuantizeLinear): 3 scales do not fit an axis of 4");
 }
 
 }  // namespace

@@ -44,12 +44,14 @@ TEST_CASE("Adam's first steps by hand") {
   const double mean = 0.9 * (1 - std::pow(0.9, 4)) * 3 / (1 - std::pow(0.9, 5));
   const double square = 0.999 * (1 - std::pow(0.999, 4)) * 9 / (1 - std::pow(0.999, 5));
   adam.step(parameters, gradients, 0.125);
-  CHECK(double(parameters.find("w")->second.as<float>()[0]) == doctest::Approx(0.5 - 0.125 * mean / std::sqrt(square)).epsilon(1e-4));
+  CHECK(double(parameters.find("w")->second.as<float>()[0]) ==
+        doctest::Approx(0.5 - 0.125 * mean / std::sqrt(square)).epsilon(1e-4));
 }
 
 TEST_CASE("the rate rises, then follows half a cosine") {
   for (const std::int64_t step : {50, 51, 300, 500, 750, 999})
-    CHECK(cosine_rate(2.0, step, 1000) == doctest::Approx(1.0 + std::cos(3.14159265358979323846 * double(step) / 1000)).epsilon(1e-12));
+    CHECK(cosine_rate(2.0, step, 1000) ==
+          doctest::Approx(1.0 + std::cos(3.14159265358979323846 * double(step) / 1000)).epsilon(1e-12));
   CHECK(cosine_rate(2.0, 0, 1000) == doctest::Approx(2.0 / 51).epsilon(1e-12));
   CHECK(cosine_rate(2.0, 0, 1) == doctest::Approx(2.0).epsilon(1e-12));
 }
@@ -62,7 +64,8 @@ TEST_CASE("training learns, and gives the same bits on any number of threads") {
     TensorMap weights = start.weights;
     initialize(weights, 7);
     std::vector<double> losses;
-    fit(start.graph, weights, [](int) { return grammar({}, "train", 2000, 9); },
+    fit(
+        start.graph, weights, [](int) { return grammar({}, "train", 2000, 9); },
         {.epochs = 4, .batch = 64, .learning_rate = 5e-3, .seed = 1, .threads = threads},
         [&](const EpochReport& epoch) { losses.push_back(epoch.loss_nats); });
     REQUIRE(losses.size() == 4);
@@ -81,7 +84,8 @@ TEST_CASE("training learns, and gives the same bits on any number of threads") {
 TEST_CASE("samples that do not fit are refused") {
   Network network = zoo_models()[2].network();
   const auto glyph_source = [](int) { return glyphs({}, "train", 64, 1); };
-  CHECK_THROWS_WITH_AS(fit(network.graph, network.weights, glyph_source, {}), doctest::Contains("do not fit"), DataError);
+  CHECK_THROWS_WITH_AS(fit(network.graph, network.weights, glyph_source, {}), doctest::Contains("do not fit"),
+                       DataError);
   const auto few = [](int) { return grammar({}, "train", 63, 1); };
   CHECK_THROWS_WITH_AS(fit(network.graph, network.weights, few, {}), doctest::Contains("batch of 64"), DataError);
 }
@@ -99,7 +103,8 @@ TEST_CASE("a shortened schedule writes the same files on any number of threads a
     int lines = 0;
     const ZooReport one = train_zoo_model(name, scratch.path / "one", [&](std::string_view) { ++lines; },
                                           {.threads = 1, .schedule = 0.007, .test_samples = 100});
-    const ZooReport two = train_zoo_model(name, scratch.path / "two", {}, {.threads = 2, .schedule = 0.007, .test_samples = 100});
+    const ZooReport two =
+        train_zoo_model(name, scratch.path / "two", {}, {.threads = 2, .schedule = 0.007, .test_samples = 100});
     CHECK(lines == model.epochs);
     CHECK(one.weights_sha256 == recorded.at(name));
     for (const char* file : {"model.json", "weights.safetensors"})
@@ -111,7 +116,8 @@ TEST_CASE("a shortened schedule writes the same files on any number of threads a
 
 TEST_CASE("the trainer's faults are the user's words") {
   const ScratchFolder scratch;
-  CHECK_THROWS_WITH_AS(train_zoo_model("glyph-mlp", scratch.path), doctest::Contains("did you mean 'glyphs-mlp'"), InputError);
+  CHECK_THROWS_WITH_AS(train_zoo_model("glyph-mlp", scratch.path), doctest::Contains("did you mean 'glyphs-mlp'"),
+                       InputError);
   write_file_atomically(scratch.path / "file", "not a folder");
   CHECK_THROWS_AS(train_zoo_model("glyphs-mlp", scratch.path / "file"), InputError);
 }

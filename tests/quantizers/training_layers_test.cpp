@@ -83,15 +83,19 @@ std::vector<OperatorCase> operator_cases() {
   using Integers = std::vector<std::int64_t>;
   Random random(5);
   std::vector<OperatorCase> cases;
-  cases.emplace_back(node_of("Gemm", 3, {{"transB", std::int64_t(1)}}), std::vector<Shape>{{5, 7}, {3, 7}, {3}}, random);
+  cases.emplace_back(node_of("Gemm", 3, {{"transB", std::int64_t(1)}}), std::vector<Shape>{{5, 7}, {3, 7}, {3}},
+                     random);
   cases.emplace_back(node_of("Gemm", 2, {{"transB", std::int64_t(1)}}), std::vector<Shape>{{2, 3}, {18, 3}}, random);
-  cases.emplace_back(node_of("Conv", 3, {{"pads", Integers{1, 1, 1, 1}}}), std::vector<Shape>{{2, 3, 5, 4}, {4, 3, 3, 3}, {4}}, random);
+  cases.emplace_back(node_of("Conv", 3, {{"pads", Integers{1, 1, 1, 1}}}),
+                     std::vector<Shape>{{2, 3, 5, 4}, {4, 3, 3, 3}, {4}}, random);
   cases.emplace_back(node_of("Conv", 2, {{"strides", Integers{2, 3}}, {"pads", Integers{2, 0, 1, 3}}}),
                      std::vector<Shape>{{1, 2, 6, 7}, {3, 2, 3, 2}}, random);
-  cases.emplace_back(node_of("Conv", 3, {{"pads", Integers{3, 3, 3, 3}}}), std::vector<Shape>{{1, 1, 2, 2}, {1, 1, 5, 5}, {1}}, random);
+  cases.emplace_back(node_of("Conv", 3, {{"pads", Integers{3, 3, 3, 3}}}),
+                     std::vector<Shape>{{1, 1, 2, 2}, {1, 1, 5, 5}, {1}}, random);
   cases.emplace_back(node_of("MaxPool", 1, {{"kernel_shape", Integers{2, 2}}, {"strides", Integers{2, 2}}}),
                      std::vector<Shape>{{2, 2, 5, 4}}, random);
-  cases.emplace_back(node_of("MaxPool", 1, {{"kernel_shape", Integers{3, 2}}}), std::vector<Shape>{{1, 1, 4, 4}}, random);
+  cases.emplace_back(node_of("MaxPool", 1, {{"kernel_shape", Integers{3, 2}}}), std::vector<Shape>{{1, 1, 4, 4}},
+                     random);
   cases.emplace_back(node_of("Relu", 1, {}), std::vector<Shape>{{3, 8}}, random);
   cases.emplace_back(node_of("Flatten", 1, {}), std::vector<Shape>{{2, 2, 3, 1}}, random);
   return cases;
@@ -101,20 +105,33 @@ std::vector<OperatorCase> operator_cases() {
 
 TEST_CASE("every variant of the product gives the same bits on awkward shapes") {
   Random random(1);
-  for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{1, 1, 1}, {3, 17, 5}, {4, 16, 64}, {6, 15, 9}, {5, 40, 33}, {13, 8, 2}}) {
+  for (const auto& [m, n, k] :
+       {std::array<std::int64_t, 3>{1, 1, 1}, {3, 17, 5}, {4, 16, 64}, {6, 15, 9}, {5, 40, 33}, {13, 8, 2}}) {
     for (const bool turned : {false, true}) {
-      CAPTURE(m); CAPTURE(n); CAPTURE(k);
+      CAPTURE(m);
+      CAPTURE(n);
+      CAPTURE(k);
       const std::int64_t stride = n + 3;
-      const std::vector<float> a = random_values(std::size_t(m * k), random), b = random_values(std::size_t(k * stride), random);
+      const std::vector<float> a = random_values(std::size_t(m * k), random),
+                               b = random_values(std::size_t(k * stride), random);
       std::vector<float> wanted = random_values(std::size_t(m * stride), random), got = wanted;
       std::vector<float> defined = wanted;
-      ProductArgs args = {.m = m, .n = n, .k = k, .a = a.data(), .a_row = turned ? 1 : k, .a_column = turned ? m : 1,
-                          .b = b.data(), .b_row = stride, .c = wanted.data(), .c_row = stride};
+      ProductArgs args = {.m = m,
+                          .n = n,
+                          .k = k,
+                          .a = a.data(),
+                          .a_row = turned ? 1 : k,
+                          .a_column = turned ? m : 1,
+                          .b = b.data(),
+                          .b_row = stride,
+                          .c = wanted.data(),
+                          .c_row = stride};
       add_product_ref(args);
       for (std::int64_t i = 0; i < m; ++i)
         for (std::int64_t p = 0; p < k; ++p)
           for (std::int64_t j = 0; j < n; ++j)
-            defined[std::size_t(i * stride + j)] += a[std::size_t(turned ? p * m + i : i * k + p)] * b[std::size_t(p * stride + j)];
+            defined[std::size_t(i * stride + j)] +=
+                a[std::size_t(turned ? p * m + i : i * k + p)] * b[std::size_t(p * stride + j)];
       CHECK(wanted == defined);
       args.c = got.data();
       add_product(args);
@@ -150,11 +167,14 @@ TEST_CASE("gradients agree with finite differences") {
 TEST_CASE("a convolution computes its definition") {
   for (const OperatorCase& c : operator_cases()) {
     if (c.node.op != "Conv") continue;
-    const std::vector<std::int64_t> pads = c.node.integers_or("pads", {}), strides = c.node.integers_or("strides", {1, 1});
+    const std::vector<std::int64_t> pads = c.node.integers_or("pads", {}),
+                                    strides = c.node.integers_or("strides", {1, 1});
     const Tensor &x = c.inputs[0], &w = c.inputs[1], y = c.output();
     const auto at = [](const Tensor& t, std::int64_t a, std::int64_t b, std::int64_t row, std::int64_t column) {
       const bool inside = row >= 0 && row < t.shape[2] && column >= 0 && column < t.shape[3];
-      return inside ? double(t.as<float>()[std::size_t(((a * t.shape[1] + b) * t.shape[2] + row) * t.shape[3] + column)]) : 0.0;
+      return inside
+                 ? double(t.as<float>()[std::size_t(((a * t.shape[1] + b) * t.shape[2] + row) * t.shape[3] + column)])
+                 : 0.0;
     };
     for (std::int64_t n = 0; n < y.shape[0]; ++n)
       for (std::int64_t f = 0; f < y.shape[1]; ++f)
@@ -164,7 +184,8 @@ TEST_CASE("a convolution computes its definition") {
             for (std::int64_t channel = 0; channel < w.shape[1]; ++channel)
               for (std::int64_t i = 0; i < w.shape[2]; ++i)
                 for (std::int64_t j = 0; j < w.shape[3]; ++j)
-                  sum += at(w, f, channel, i, j) * at(x, n, channel, row * strides[0] + i - pads[0], column * strides[1] + j - pads[1]);
+                  sum += at(w, f, channel, i, j) *
+                         at(x, n, channel, row * strides[0] + i - pads[0], column * strides[1] + j - pads[1]);
             // At most 28 products of size one, each rounded twice.
             CHECK(std::abs(at(y, n, f, row, column) - sum) < 56 * 0x1p-24);
           }
@@ -173,7 +194,8 @@ TEST_CASE("a convolution computes its definition") {
 
 TEST_CASE("two layers by hand") {
   // x = (1, 2); h = relu(W1 x + b1) with W1 = ((1, 1), (-1, 0)), b1 = (0.5, 0): h = (3.5, 0);
-  // y = W2 h + b2 with W2 = ((2, 4)), b2 = (-1): y = 6. With dy = 1: dW2 = h, dh = (2, 4), and the relu lets only the first by.
+  // y = W2 h + b2 with W2 = ((2, 4)), b2 = (-1): y = 6. With dy = 1: dW2 = h, dh = (2, 4), and the relu lets only the
+  // first by.
   Graph graph;
   graph.inputs = {{"x", DType::f32, {-1, 2}}};
   graph.outputs = {"y"};

@@ -34,8 +34,9 @@ TEST_CASE("every shipped model has its digest, its graph and its accuracy") {
 
     const Json& options = json["dataset"][std::string(model.kind)];
     const auto count = json["trained"]["test_samples"].get<std::int64_t>();
-    const Dataset test = model.kind == "grammar" ? grammar(grammar_options(options, "options", Blame::peer), "test", count, 1)
-                                                 : glyphs(glyphs_options(options, "options", Blame::peer), "test", count, 1, 2);
+    const Dataset test = model.kind == "grammar"
+                             ? grammar(grammar_options(options, "options", Blame::peer), "test", count, 1)
+                             : glyphs(glyphs_options(options, "options", Blame::peer), "test", count, 1, 2);
     const LossSum loss = evaluate(network.graph, read_safetensors(weights, "weights"), test, 2);
     CHECK(double(loss.correct) / double(count) == json["trained"]["accuracy"].get<double>());
     CHECK(loss.nats / double(count) == json["trained"]["loss_nats"].get<double>());

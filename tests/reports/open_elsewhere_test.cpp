@@ -26,7 +26,9 @@ std::pair<std::string, int> output_of(const std::string& command) {
 }
 
 struct File {
-  File() : path(std::filesystem::temp_directory_path() / ("quantbench-open-" + std::to_string(::getpid()) + ".h5")) { write_run_file(path, small_record()); }
+  File() : path(std::filesystem::temp_directory_path() / ("quantbench-open-" + std::to_string(::getpid()) + ".h5")) {
+    write_run_file(path, small_record());
+  }
   ~File() { std::filesystem::remove(path); }
   std::filesystem::path path;
 };
@@ -37,7 +39,9 @@ TEST_CASE("h5py, PyTables and pandas open the run file") {
     MESSAGE("SKIPPED: /usr/bin/python3 is not here, so h5py, PyTables and pandas did not open the run file");
     return;
   }
-  const auto [text, status] = output_of("/usr/bin/python3 -W error::UserWarning " QB_SOURCE_ROOT "/tests/reports/open_run_file.py '" + file.path.string() + "'");
+  const auto [text, status] =
+      output_of("/usr/bin/python3 -W error::UserWarning " QB_SOURCE_ROOT "/tests/reports/open_run_file.py '" +
+                file.path.string() + "'");
   MESSAGE(text);
   CHECK(status == 0);
 }

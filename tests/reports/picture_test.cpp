@@ -18,7 +18,8 @@ std::size_t count_of(std::string_view text, std::string_view part) {
   return count;
 }
 
-/// Elements nest, attribute values are quoted, and no bare '<', '>' or '&' stands in text. Style sheets are passed over.
+/// Elements nest, attribute values are quoted, and no bare '<', '>' or '&' stands in text. Style sheets are passed
+/// over.
 bool well_formed(std::string_view text) {
   std::vector<std::string> open;
   while (!text.empty()) {
@@ -27,7 +28,9 @@ bool well_formed(std::string_view text) {
     if (words.find('>') != std::string_view::npos) return false;
     for (std::size_t at = words.find('&'); at != std::string_view::npos; at = words.find('&', at + 1)) {
       const std::string_view rest = words.substr(at);
-      if (!rest.starts_with("&amp;") && !rest.starts_with("&lt;") && !rest.starts_with("&gt;") && !rest.starts_with("&quot;")) return false;
+      if (!rest.starts_with("&amp;") && !rest.starts_with("&lt;") && !rest.starts_with("&gt;") &&
+          !rest.starts_with("&quot;"))
+        return false;
     }
     if (begin == text.size()) break;
     const std::size_t end = text.find('>', begin);
@@ -46,7 +49,9 @@ bool well_formed(std::string_view text) {
   return open.empty();
 }
 
-bool meet(const Box& a, const Box& b) { return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom; }
+bool meet(const Box& a, const Box& b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
 
 TEST_CASE("every measured unit is one mark with its label; others are only counted") {
   const RunRecord run = small_record();  // three of five units are ok: batch 1 float and rtn:w4, batch 8 rtn:w4
@@ -110,7 +115,8 @@ TEST_CASE("a unit without an interval is a mark without whiskers") {
 }
 
 TEST_CASE("a scale holds all its values, and its ticks lie on it") {
-  for (const std::vector<double>& values : {std::vector<double>{0.09, 0.05}, {1e3, 5e6}, {42}, {0.25e-3, 1}, {7, 7.001}, {1e3, 3e4}, {}}) {
+  for (const std::vector<double>& values :
+       {std::vector<double>{0.09, 0.05}, {1e3, 5e6}, {42}, {0.25e-3, 1}, {7, 7.001}, {1e3, 3e4}, {}}) {
     const Scale scale = scale_over(values, 0.3);
     for (const double value : values) CHECK((scale.share(value) > 0 && scale.share(value) < 1));
     const std::vector<double> marks = ticks(scale);

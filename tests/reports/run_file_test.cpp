@@ -23,7 +23,9 @@ namespace fs = std::filesystem;
 
 /// A folder of this test's own, removed at the end.
 struct Folder {
-  Folder() : path(fs::temp_directory_path() / ("quantbench-reports-" + std::to_string(::getpid()))) { fs::create_directories(path); }
+  Folder() : path(fs::temp_directory_path() / ("quantbench-reports-" + std::to_string(::getpid()))) {
+    fs::create_directories(path);
+  }
   ~Folder() { fs::remove_all(path); }
   fs::path path;
 };
@@ -32,7 +34,9 @@ void write_bytes(const fs::path& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
 }
 
-std::size_t files_in(const fs::path& folder) { return std::size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+std::size_t files_in(const fs::path& folder) {
+  return std::size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
 
 std::string message_of(const std::function<void()>& work) {
   try {
@@ -46,7 +50,9 @@ std::string message_of(const std::function<void()>& work) {
 }
 
 /// Equal in every member: the digest covers all cells of all tables, which cover all members.
-bool same(const RunRecord& a, const RunRecord& b) { return content_digest(tables_of(a)) == content_digest(tables_of(b)); }
+bool same(const RunRecord& a, const RunRecord& b) {
+  return content_digest(tables_of(a)) == content_digest(tables_of(b));
+}
 
 TEST_CASE("a record comes back from its file as it was") {
   const Folder folder;
@@ -118,7 +124,8 @@ TEST_CASE("every truncation is refused") {
     for (std::size_t size = bytes.size(); size-- > 0;) {
       fs::resize_file(path, size);
       const std::string message = message_of([&] { read_run_file(path); });
-      if (!message.starts_with("DataError run file '")) throw std::runtime_error("at " + std::to_string(size) + " bytes: " + message);
+      if (!message.starts_with("DataError run file '"))
+        throw std::runtime_error("at " + std::to_string(size) + " bytes: " + message);
     }
   });
   CHECK(report.finished);
@@ -140,7 +147,8 @@ TEST_CASE("a flipped bit is refused or changes nothing") {
     write_bytes(path, damaged);
     INFO("flip ", i, " at byte ", place);
     const std::string message = message_of([&] {
-      if (!same(read_run_file_guarded(path, {.seconds = 5, .memory_bytes = std::uint64_t(1) << 30}), small_record())) throw InputError("a wrong record was read");
+      if (!same(read_run_file_guarded(path, {.seconds = 5, .memory_bytes = std::uint64_t(1) << 30}), small_record()))
+        throw InputError("a wrong record was read");
     });
     const bool is_refused = message.starts_with("DataError run file '");
     CHECK_MESSAGE((is_refused || message == "no error"), message);
@@ -194,7 +202,8 @@ TEST_CASE("foreign constructions are refused") {
   const std::string edited = message_after([](hid_t file) {
     const double time = 1;
     const hsize_t first = 0, one = 1;
-    const hid_t set = H5Dopen2(file, "samples/time_ns", H5P_DEFAULT), memory = H5Screate_simple(1, &one, nullptr), space = H5Dget_space(set);
+    const hid_t set = H5Dopen2(file, "samples/time_ns", H5P_DEFAULT), memory = H5Screate_simple(1, &one, nullptr),
+                space = H5Dget_space(set);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, nullptr, &one, nullptr);
     H5Dwrite(set, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &time);
     H5Sclose(space);
@@ -215,7 +224,9 @@ TEST_CASE("what a run file cannot hold is refused before a byte is written") {
   const Folder folder;
   RunRecord record = small_record();
   record.measurements[0].items.kl.pop_back();
-  CHECK(message_of([&] { write_run_file(folder.path / "run.h5", record); }).find("the columns of its items differ in length") != std::string::npos);
+  CHECK(message_of([&] {
+          write_run_file(folder.path / "run.h5", record);
+        }).find("the columns of its items differ in length") != std::string::npos);
   record = small_record();
   record.plan[0].reason = "\xff";
   CHECK(message_of([&] { write_run_file(folder.path / "run.h5", record); }).find("is not UTF-8") != std::string::npos);
@@ -239,7 +250,9 @@ TEST_CASE("a full disk leaves the old file and nothing else") {
   CHECK(report.message == "run file '" + path.string() + "' cannot be written: File too large");
   CHECK(read_file(path) == before);
   CHECK(files_in(folder.path) == 1);
-  CHECK(message_of([&] { write_run_file(folder.path / "no" / "folder.h5", small_record()); }).starts_with("InputError run file '"));
+  CHECK(message_of([&] {
+          write_run_file(folder.path / "no" / "folder.h5", small_record());
+        }).starts_with("InputError run file '"));
 }
 
 TEST_CASE("a guarded child's end is told in words") {

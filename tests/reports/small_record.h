@@ -47,7 +47,9 @@ inline Measurement small_measurement(const std::string& unit, double run_ns, boo
   m.kernels = quantized ? "gemm_s8_q4_ref" : "gemm_f32_ref";
   m.dataset = "glyphs test, 4 samples";
   m.task = "classification";
-  m.items = {{0, 1, 2, 3}, {3, 4, 5, 1}, {3, 4, quantized ? 6 : 5, 1}, {3, 0, 5, 1}, {1, 1, 1, 1}, {1, 0, 1, 1}, {-0.1, -2.5, -0.7, -0.25}, {-0.2, -2.25, -0.1, -0.5}, {0.01, 0.002, 0.5, 0}};
+  m.items = {{0, 1, 2, 3},         {3, 4, 5, 1}, {3, 4, quantized ? 6 : 5, 1}, {3, 0, 5, 1},
+             {1, 1, 1, 1},         {1, 0, 1, 1}, {-0.1, -2.5, -0.7, -0.25},    {-0.2, -2.25, -0.1, -0.5},
+             {0.01, 0.002, 0.5, 0}};
   m.output_sqnr_db = quantized ? 31.25 : 999;
   m.output_cosine = 0.999;
   m.kernel_error = quantized ? 2e-8 : 0;
@@ -76,7 +78,8 @@ inline Measurement small_measurement(const std::string& unit, double run_ns, boo
   return m;
 }
 
-/// float and rtn:w4 are measured at batch 1; at batch 8 rtn:w4 is measured but noisy, float failed, and rtn:w2 was never settled.
+/// float and rtn:w4 are measured at batch 1; at batch 8 rtn:w4 is measured but noisy, float failed, and rtn:w2 was
+/// never settled.
 inline RunRecord small_record() {
   RunRecord run;
   run.run_id = "r-2026";
@@ -86,15 +89,20 @@ inline RunRecord small_record() {
   run.build = "0.1.0 abc";
   run.created_utc = "2026-01-31T12:34:00Z";
   run.finished_utc = "2026-01-31T12:35:00Z";
-  for (const auto& [quantizer, batch] : {std::pair{"rtn:w4", 1}, {"float", 1}, {"float", 8}, {"rtn:w4", 8}, {"rtn:w2", 8}})
-    run.plan.push_back({small_unit(quantizer, batch), "ok", "", 1, "quantbench run tiny.json --only " + std::string(quantizer)});
-  run.measurements = {small_measurement(run.plan[0].unit.id, 500, true), small_measurement(run.plan[1].unit.id, 1000, false),
-                      Measurement{}, small_measurement(run.plan[3].unit.id, 4000, true)};
+  for (const auto& [quantizer, batch] :
+       {std::pair{"rtn:w4", 1}, {"float", 1}, {"float", 8}, {"rtn:w4", 8}, {"rtn:w2", 8}})
+    run.plan.push_back(
+        {small_unit(quantizer, batch), "ok", "", 1, "quantbench run tiny.json --only " + std::string(quantizer)});
+  run.measurements = {small_measurement(run.plan[0].unit.id, 500, true),
+                      small_measurement(run.plan[1].unit.id, 1000, false), Measurement{},
+                      small_measurement(run.plan[3].unit.id, 4000, true)};
   Measurement& failed = run.measurements[2];
   failed.unit = run.plan[2].unit.id;
   failed.machine_key = sha256_hex("machine");
   failed.outcome = Outcome::failed;
-  failed.reason = "layer 'conv1': the kernel differs from its reference by 0.5, more than the 1e-06 that rounding explains; " + std::string(300, 'x') + " grün";
+  failed.reason =
+      "layer 'conv1': the kernel differs from its reference by 0.5, more than the 1e-06 that rounding explains; " +
+      std::string(300, 'x') + " grün";
   failed.started_utc = "2026-01-31T12:34:57Z";
   run.plan[2].status = "failed";
   run.plan[2].reason = "the kernel differs from its reference | by 0.5";

@@ -30,8 +30,10 @@ TEST_CASE("the median and its ranks are those of the binomial tables") {
   CHECK(std::isnan(median({})));
   CHECK(median(std::vector{3.0, 1.0, 2.0}) == 2);
   CHECK(median(std::vector{4.0, 1.0, 2.0, 3.0}) == 2.5);
-  // Ranks at 95 % from tables of the sign test: n = 6: 1 and 6; 8: 1 and 8; 9: 2 and 8; 10: 2 and 9; 15: 4 and 12; 20: 6 and 15; 50: 18 and 33.
-  for (const auto& [n, low, high] : {std::array{6, 1, 6}, {8, 1, 8}, {9, 2, 8}, {10, 2, 9}, {15, 4, 12}, {20, 6, 15}, {50, 18, 33}}) {
+  // Ranks at 95 % from tables of the sign test: n = 6: 1 and 6; 8: 1 and 8; 9: 2 and 8; 10: 2 and 9; 15: 4 and 12; 20:
+  // 6 and 15; 50: 18 and 33.
+  for (const auto& [n, low, high] :
+       {std::array{6, 1, 6}, {8, 1, 8}, {9, 2, 8}, {10, 2, 9}, {15, 4, 12}, {20, 6, 15}, {50, 18, 33}}) {
     INFO("n = ", n);
     const Estimate estimate = median_interval(one_to(n));
     CHECK(estimate.low == low);

@@ -38,19 +38,29 @@ noisy: timed on a machine that was not quiet; the reasons stand in /noise of the
 
 TEST_CASE("a narrow terminal leaves columns out and says which") {
   const std::string text = terminal_table(short_record(), 80);
-  CHECK(text.find("Left out for lack of width: top-5, cosine, KL nats, flips, peak, kernel error,\n  SQNR dB, model, bits/weight, to float\n") != std::string::npos);
+  CHECK(
+      text.find(
+          "Left out for lack of width: top-5, cosine, KL nats, flips, peak, kernel error,\n  SQNR dB, model, bits/weight, to float\n") !=
+      std::string::npos);
   for (const std::string_view line : split(text, '\n')) {
     INFO(line);
-    CHECK(std::count_if(line.begin(), line.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }) <= 80);
+    CHECK(std::count_if(line.begin(), line.end(),
+                        [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }) <= 80);
   }
 }
 
 TEST_CASE("Markdown escapes bars, says why, and explains every column") {
   const std::string text = markdown_table(short_record());
-  CHECK(text.find("\n**batch 8**\n\n| quantizer | accuracy | to float | latency | speed-up | bits/weight | model | peak | status |\n"
-                  "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
-                  "| float | - | - | - | - | - | - | - | failed: the kernel, \"fast\", is wrong \\| by 0.5 |\n") != std::string::npos);
-  CHECK(text.find("| rtn:w4 | 50.00 % [15.00, 85.00] | -25.00 pp | 500 ns ±3.5 % | 2.00x [1.86, 2.15] | 4.50 | 4.75 KiB | 2.00 MiB | ok |\n") != std::string::npos);
+  CHECK(
+      text.find(
+          "\n**batch 8**\n\n| quantizer | accuracy | to float | latency | speed-up | bits/weight | model | peak | status |\n"
+          "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
+          "| float | - | - | - | - | - | - | - | failed: the kernel, \"fast\", is wrong \\| by 0.5 |\n") !=
+      std::string::npos);
+  CHECK(
+      text.find(
+          "| rtn:w4 | 50.00 % [15.00, 85.00] | -25.00 pp | 500 ns ±3.5 % | 2.00x [1.86, 2.15] | 4.50 | 4.75 KiB | 2.00 MiB | ok |\n") !=
+      std::string::npos);
   // Only units that were judged have outputs to compare.
   const std::string loss = text.substr(text.find("| top-5 |"));
   CHECK(loss.find("| rtn:w4 | 75.00 % | 1 (p=1.000) | 31.2 | 0.99900 | 0.13 | - | 2.0e-08 |\n") != std::string::npos);
@@ -58,8 +68,8 @@ TEST_CASE("Markdown escapes bars, says why, and explains every column") {
   CHECK(text.find("- tiny float avx2 reference batch 1 threads 1: excluded by the study\n") != std::string::npos);
   CHECK(text.find("- tiny rtn:w4 best best batch 8 threads 1: cpu time is 0.90 of wall time\n") != std::string::npos);
   CHECK(text.find("- machine bc020a35: A Processor, 2 processors") != std::string::npos);
-  for (const std::string column : {"accuracy", "to float", "top-5", "flips", "SQNR dB", "cosine", "KL nats", "KL p99", "kernel error", "latency",
-                                   "speed-up", "bits/weight", "model", "peak", "status"})
+  for (const std::string column : {"accuracy", "to float", "top-5", "flips", "SQNR dB", "cosine", "KL nats", "KL p99",
+                                   "kernel error", "latency", "speed-up", "bits/weight", "model", "peak", "status"})
     CHECK_MESSAGE(text.find("\n- " + column + ": ") != std::string::npos, column);
 }
 

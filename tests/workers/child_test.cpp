@@ -26,7 +26,8 @@ struct Watched {
 Watched measure_with(const std::string& script, UnitLimits limits = {}, const std::string& input = "") {
   const std::int64_t begin = now_ns();
   Child child({{"/bin/sh", "-c", script}, "best", limits, input});
-  while (!child.serve(100ms)) {}
+  while (!child.serve(100ms)) {
+  }
   WorkUnit unit = sample_unit();
   unit.limits = limits;
   return {outcome_of(child.end(), unit), child.phase(), double(now_ns() - begin) * 1e-9};
@@ -71,7 +72,8 @@ TEST_CASE("a child that is killed, crashes, or says nothing is failed with the r
   CHECK(crash.result.reason == "the measuring process was ended by SIGSEGV");
   CHECK(crash.result.passing);  // another start may end differently
   const Watched killed = measure_with("echo full >&2; kill -KILL $$");
-  CHECK(killed.result.reason == "the measuring process was ended by SIGKILL, probably for want of memory; it said: full ");
+  CHECK(killed.result.reason ==
+        "the measuring process was ended by SIGKILL, probably for want of memory; it said: full ");
   const Watched exits = measure_with("echo 'bad  luck' >&2; exit 7");
   CHECK(exits.result.reason == "the measuring process ended with code 7 and no result; it said: bad  luck ");
   CHECK(measure_with("exit 0").result.outcome == Outcome::failed);
@@ -81,7 +83,8 @@ TEST_CASE("a child that is killed, crashes, or says nothing is failed with the r
   const Watched other = measure_with("cat >&3", {}, "result " + canonical_text(to_json(sample_measurement())) + "\n");
   CHECK(other.result.reason.find("about unit") != std::string::npos);
   Child missing({{"/nonexistent/program"}, "best", {}, ""});
-  while (!missing.serve(100ms)) {}
+  while (!missing.serve(100ms)) {
+  }
   CHECK(missing.end().exit_code == 127);
 }
 
@@ -105,7 +108,8 @@ TEST_CASE("a child that ignores SIGTERM is killed five seconds later") {
 TEST_CASE("waiting for the host's lock is not counted") {
   UnitLimits limits;
   limits.seconds = 0.5;
-  const Watched waits = measure_with("echo 'phase wait' >&3; sleep 1; echo 'phase time' >&3; cat >&3", limits, result_line());
+  const Watched waits =
+      measure_with("echo 'phase wait' >&3; sleep 1; echo 'phase time' >&3; cat >&3", limits, result_line());
   CHECK(waits.result.outcome == Outcome::ok);
 }
 
@@ -120,7 +124,8 @@ TEST_CASE("a child beyond its address space fails without harm to this process")
 
 TEST_CASE("a child has its unit's instruction-set cap") {
   Child child({{"/bin/sh", "-c", "echo $QUANTBENCH_ISA >&2; exit 1"}, "avx2", {}, ""});
-  while (!child.serve(100ms)) {}
+  while (!child.serve(100ms)) {
+  }
   CHECK(child.end().complaint == "avx2 ");
 }
 
@@ -128,7 +133,8 @@ TEST_CASE("stop ends a child and says that it was stopped") {
   Child child({{"/bin/sh", "-c", "sleep 600"}, "best", {}, ""});
   CHECK_FALSE(child.serve(50ms));
   child.stop();
-  while (!child.serve(100ms)) {}
+  while (!child.serve(100ms)) {
+  }
   CHECK(child.end().stopped);
   CHECK(child.end().signal == SIGTERM);
 }
@@ -157,7 +163,11 @@ TEST_CASE("the memory pass sees what its work touches and nothing that was relea
   // sanitizer's shadow adds an eighth.
   CHECK(large.peak_bytes - small.peak_bytes >= std::int64_t(kSize) * 15 / 16);
   CHECK(large.peak_bytes - small.peak_bytes <= std::int64_t(kSize) * 5 / 4);
-  const MemoryPass late = measure_peak([] {}, [] { for (;;) ::pause(); }, 0.1);
+  const MemoryPass late = measure_peak([] {},
+                                       [] {
+                                         for (;;) ::pause();
+                                       },
+                                       0.1);
   CHECK(late.missing == "the memory pass did not end");
   const MemoryPass broken = measure_peak([] {}, [] { throw std::runtime_error("no more"); }, 60);
   CHECK(broken.missing == "no more");

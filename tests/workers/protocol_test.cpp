@@ -55,9 +55,7 @@ TEST_CASE("a registration of another protocol version says its version, whatever
 }
 
 TEST_CASE("numbers of the wire have ranges") {
-  const auto refuses = [](Json value) {
-    CHECK_THROWS_AS(lease_request_from_json(value, "b", Blame::peer), DataError);
-  };
+  const auto refuses = [](Json value) { CHECK_THROWS_AS(lease_request_from_json(value, "b", Blame::peer), DataError); };
   refuses({{"worker", "w"}, {"wait_s", 61}, {"count", 1}});
   refuses({{"worker", "w"}, {"wait_s", nullptr}, {"count", 1}});
   refuses({{"worker", "w"}, {"wait_s", 1}, {"count", 0}});
@@ -66,8 +64,10 @@ TEST_CASE("numbers of the wire have ranges") {
 }
 
 TEST_CASE("verdicts have names") {
-  for (const auto& [verdict, name] : {std::pair{ResultVerdict::settled, "settled"}, {ResultVerdict::repeated, "repeated"},
-                                      {ResultVerdict::shadow, "shadow"}, {ResultVerdict::invalid, "invalid"}})
+  for (const auto& [verdict, name] : {std::pair{ResultVerdict::settled, "settled"},
+                                      {ResultVerdict::repeated, "repeated"},
+                                      {ResultVerdict::shadow, "shadow"},
+                                      {ResultVerdict::invalid, "invalid"}})
     CHECK(name_of(verdict) == name);
 }
 

@@ -54,7 +54,8 @@ void check_types(const Json& value, const Reader& reread, const std::function<bo
     Json without = value;
     without.erase(key);
     CHECK_THROWS_AS(reread(without), DataError);
-    for (const Json& other : {Json(nullptr), Json("x"), Json(-5), Json(1e308), Json(true), Json::array({1}), Json::object()}) {
+    for (const Json& other :
+         {Json(nullptr), Json("x"), Json(-5), Json(1e308), Json(true), Json::array({1}), Json::object()}) {
       if (other.type() == member.type() || (member.is_number() && other.is_number())) continue;
       if (other.is_null() && may_be_null(key)) continue;
       if (member.is_null() && other.is_number()) continue;
@@ -173,9 +174,11 @@ TEST_CASE("text from anywhere becomes one valid line") {
 }
 
 TEST_CASE("outcomes have names, and a slip of the pen is answered with the nearest") {
-  for (const Outcome outcome : {Outcome::ok, Outcome::unsupported, Outcome::failed, Outcome::timed_out, Outcome::mistrusted})
+  for (const Outcome outcome :
+       {Outcome::ok, Outcome::unsupported, Outcome::failed, Outcome::timed_out, Outcome::mistrusted})
     CHECK(parse_outcome(name_of(outcome), "t", Blame::peer) == outcome);
-  CHECK_THROWS_WITH_AS(parse_outcome("timedout", "t", Blame::user), doctest::Contains("did you mean 'timed_out'?"), InputError);
+  CHECK_THROWS_WITH_AS(parse_outcome("timedout", "t", Blame::user), doctest::Contains("did you mean 'timed_out'?"),
+                       InputError);
 }
 
 TEST_CASE("a unit reads back as written and its id covers everything") {

@@ -36,7 +36,8 @@ Measurement measure(const WorkUnit& unit) {
   const FileSource files = [](const FileRef& ref) { return roots().find(ref.path); };
   const Measurement result = run_unit(unit, files, {});
   // Whatever came of it can be sent and stored.
-  const Measurement back = measurement_from_json(parse_json(canonical_text(to_json(result)), "m", Blame::peer), "m", Blame::peer);
+  const Measurement back =
+      measurement_from_json(parse_json(canonical_text(to_json(result)), "m", Blame::peer), "m", Blame::peer);
   CHECK(measurement_digest(back) == measurement_digest(result));
   CHECK(result.unit == unit.id);
   return result;
@@ -89,7 +90,8 @@ TEST_CASE("a float unit loses nothing: every item is equal to the reference's") 
 }
 
 TEST_CASE("the reference kernels judge as the best ones do, with integer activations bit for bit") {
-  const Measurement best = measure(unit_of("glyphs-mlp", "rtn:w8a8")), plain = measure(unit_of("glyphs-mlp", "rtn:w8a8", "reference"));
+  const Measurement best = measure(unit_of("glyphs-mlp", "rtn:w8a8")),
+                    plain = measure(unit_of("glyphs-mlp", "rtn:w8a8", "reference"));
   REQUIRE(best.outcome == Outcome::ok);
   REQUIRE(plain.outcome == Outcome::ok);
   CHECK(plain.kernels.find("_ref") != std::string::npos);
@@ -98,7 +100,8 @@ TEST_CASE("the reference kernels judge as the best ones do, with integer activat
 }
 
 TEST_CASE("a unit whose kernel is made wrong is failed with the error and has no latency") {
-  for (const auto& [quantizer, kernel] : {std::pair{"float", "gemm_f32_f32_faulty"}, {"rtn:w8a8", "gemm_s8_q8_faulty"}}) {
+  for (const auto& [quantizer, kernel] :
+       {std::pair{"float", "gemm_f32_f32_faulty"}, {"rtn:w8a8", "gemm_s8_q8_faulty"}}) {
     INFO("kernel " << kernel);
     const Measurement m = measure(unit_of("glyphs-mlp", quantizer, kernel));
     CHECK(m.outcome == Outcome::failed);

@@ -37,7 +37,8 @@ inline Measurement sample_measurement() {
   m.kernels = "gemm_f32_ref";
   m.dataset = "glyphs test, 3 samples";
   m.task = "classification";
-  m.items = {{0, 1, 2}, {3, 4, 5}, {3, 4, 6}, {3, 0, 6}, {1, 1, 0}, {1, 0, 1}, {-0.1, -2.5, -0.7}, {-0.2, -2.25, -0.1}, {0.01, 0.002, 0.5}};
+  m.items = {{0, 1, 2}, {3, 4, 5},          {3, 4, 6},           {3, 0, 6},         {1, 1, 0},
+             {1, 0, 1}, {-0.1, -2.5, -0.7}, {-0.2, -2.25, -0.1}, {0.01, 0.002, 0.5}};
   m.output_sqnr_db = 31.25;
   m.output_cosine = 0.999;
   m.kernel_error = 0;

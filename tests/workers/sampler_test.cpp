@@ -46,10 +46,13 @@ TEST_CASE("blocks are long enough for the clock, and a steady run stops by width
 TEST_CASE("warm-up lasts until runs are stationary and is kept") {
   FakeTime time;
   int runs = 0;
-  const auto run = [&] { time.now += 1'000'000 + std::max(0, 40 - runs++) * 100'000; };  // slow at first, steady from run 40 on
+  const auto run = [&] {
+    time.now += 1'000'000 + std::max(0, 40 - runs++) * 100'000;
+  };  // slow at first, steady from run 40 on
   const SampleSet set = sample_hot(run, {15, 200, 0.02, 1e9}, kTimer, time.clock());
   CHECK(set.warmup >= 40);
-  for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i) CHECK(set.time_ns[i] / double(set.iterations[i]) < 1.5e6);
+  for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i)
+    CHECK(set.time_ns[i] / double(set.iterations[i]) < 1.5e6);
 }
 
 TEST_CASE("runs that get shorter when warm still fill their blocks") {

@@ -26,7 +26,9 @@ using namespace std::chrono_literals;
 constexpr const char* kToken = "a-token-for-tests";
 
 struct Folder {
-  Folder() : path(fs::temp_directory_path() / ("qb-session-" + std::to_string(::getpid()) + "-" + std::to_string(now_ns()))) {
+  Folder()
+      : path(fs::temp_directory_path() /
+             ("qb-session-" + std::to_string(::getpid()) + "-" + std::to_string(now_ns()))) {
     fs::create_directories(path);
   }
   ~Folder() { fs::remove_all(path); }
@@ -206,7 +208,8 @@ TEST_CASE("without an acknowledgement the child is ended, and its result never s
     return answer;
   });
   SessionOptions options = bench.options(server.port());
-  options.child[2] = "touch " + (bench.folder.path / "started").string() + "; sleep 30; touch " + (bench.folder.path / "ended").string();
+  options.child[2] = "touch " + (bench.folder.path / "started").string() + "; sleep 30; touch " +
+                     (bench.folder.path / "ended").string();
   options.heartbeat_s = 0.05;
   options.silence_s = 0.5;
   CHECK(run_session(options) == kExitDone);
@@ -234,7 +237,9 @@ TEST_CASE("a unit whose files are nowhere is failed with the places that were se
   const Bench bench;
   fs::remove(bench.folder.path / "model.onnx");
   Book book(bench.unit);
-  const TinyServer server([&](const TinyRequest& r) { return r.method == "GET" ? TinyAnswer{404, ""} : book.answer(r); });
+  const TinyServer server([&](const TinyRequest& r) {
+    return r.method == "GET" ? TinyAnswer{404, ""} : book.answer(r);
+  });
   CHECK(run_session(bench.options(server.port())) == kExitDone);
   REQUIRE(book.results().size() == 1);
   CHECK(book.results()[0].outcome == Outcome::failed);
@@ -277,7 +282,9 @@ TEST_CASE("a wrong token and another protocol version end the session in words")
 TEST_CASE("a worker gives up when there is no coordinator for long") {
   const Bench bench;
   int port = 0;
-  { port = TinyServer([](const TinyRequest&) { return TinyAnswer{}; }).port(); }
+  {
+    port = TinyServer([](const TinyRequest&) { return TinyAnswer{}; }).port();
+  }
   SessionOptions options = bench.options(port);
   options.death_timeout_s = 0.5;
   CHECK_THROWS_WITH_AS(run_session(options), doctest::Contains("no coordinator"), InputError);
@@ -306,7 +313,9 @@ TEST_CASE("a drain ends the session after its unit, a second request at once") {
 TEST_CASE("idle workers end when told to, and --once ends after one unit") {
   const Bench bench;
   Book book(bench.unit);
-  const TinyServer idle([&](const TinyRequest& r) { return r.target == "/v1/leases" ? TinyAnswer{204, ""} : book.answer(r); });
+  const TinyServer idle([&](const TinyRequest& r) {
+    return r.target == "/v1/leases" ? TinyAnswer{204, ""} : book.answer(r);
+  });
   SessionOptions options = bench.options(idle.port());
   options.idle_timeout_s = 0.2;
   CHECK(run_session(options) == kExitDone);
@@ -347,7 +356,8 @@ TEST_CASE("addresses are HOST:PORT, and only loopback goes without a certificate
   CHECK(parse_endpoint("[::1]:80", "t", "").host == "::1");
   CHECK(parse_endpoint("localhost:80", "t", "").host == "localhost");
   CHECK(parse_endpoint("10.0.0.1:80", "t", std::string(64, 'A')).fingerprint == std::string(64, 'a'));
-  for (const char* text : {"", "host", "host:", ":80", "host:0", "host:65536", "host:8o", "10.0.0.1:80", "example.org:80"})
+  for (const char* text :
+       {"", "host", "host:", ":80", "host:0", "host:65536", "host:8o", "10.0.0.1:80", "example.org:80"})
     CHECK_THROWS_AS(parse_endpoint(text, "t", ""), InputError);
   CHECK_THROWS_AS(parse_endpoint("10.0.0.1:80", "t", "abc"), InputError);
 }

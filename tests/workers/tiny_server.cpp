@@ -77,7 +77,8 @@ void TinyServer::converse(int peer) {
       request.headers[name] = received.substr(colon + 2, end - colon - 2);
       at = end + 2;
     }
-    const std::size_t length = request.headers.contains("content-length") ? std::stoul(request.headers["content-length"]) : 0;
+    const std::size_t length =
+        request.headers.contains("content-length") ? std::stoul(request.headers["content-length"]) : 0;
     while (received.size() < head + 4 + length)
       if (!more()) return;
     request.body = received.substr(head + 4, length);

@@ -33,7 +33,8 @@ using Context = std::unique_ptr<SSL_CTX, Releaser<SSL_CTX, SSL_CTX_free>>;
 /// Serves one connection: a handshake of at most `version`, one request, one answer.
 class OneTlsPeer {
  public:
-  explicit OneTlsPeer(int version) : key_(EVP_EC_gen("P-256")), certificate_(X509_new()), context_(SSL_CTX_new(TLS_server_method())) {
+  explicit OneTlsPeer(int version)
+      : key_(EVP_EC_gen("P-256")), certificate_(X509_new()), context_(SSL_CTX_new(TLS_server_method())) {
     ASN1_INTEGER_set(X509_get_serialNumber(certificate_.get()), 1);
     X509_gmtime_adj(X509_getm_notBefore(certificate_.get()), 0);
     X509_gmtime_adj(X509_getm_notAfter(certificate_.get()), 3600);

@@ -17,11 +17,16 @@ struct TextMember {
   std::string HardwareProfile::*member;
 };
 constexpr TextMember kTexts[] = {
-    {"machine_key", &HardwareProfile::machine_key},   {"host", &HardwareProfile::host},
-    {"architecture", &HardwareProfile::architecture}, {"cpu_vendor", &HardwareProfile::cpu_vendor},
-    {"cpu_model", &HardwareProfile::cpu_model},       {"microcode", &HardwareProfile::microcode},
-    {"isa", &HardwareProfile::isa},                   {"kernel_release", &HardwareProfile::kernel_release},
-    {"compiler", &HardwareProfile::compiler},         {"flags", &HardwareProfile::flags},
+    {"machine_key", &HardwareProfile::machine_key},
+    {"host", &HardwareProfile::host},
+    {"architecture", &HardwareProfile::architecture},
+    {"cpu_vendor", &HardwareProfile::cpu_vendor},
+    {"cpu_model", &HardwareProfile::cpu_model},
+    {"microcode", &HardwareProfile::microcode},
+    {"isa", &HardwareProfile::isa},
+    {"kernel_release", &HardwareProfile::kernel_release},
+    {"compiler", &HardwareProfile::compiler},
+    {"flags", &HardwareProfile::flags},
     {"build", &HardwareProfile::build},
 };
 struct CountMember {
@@ -29,9 +34,12 @@ struct CountMember {
   int HardwareProfile::*member;
 };
 constexpr CountMember kCounts[] = {
-    {"cpu_family", &HardwareProfile::cpu_family},       {"cpu_model_number", &HardwareProfile::cpu_model_number},
-    {"cpu_stepping", &HardwareProfile::cpu_stepping},   {"processors", &HardwareProfile::processors},
-    {"threads_per_core", &HardwareProfile::threads_per_core}, {"sockets", &HardwareProfile::sockets},
+    {"cpu_family", &HardwareProfile::cpu_family},
+    {"cpu_model_number", &HardwareProfile::cpu_model_number},
+    {"cpu_stepping", &HardwareProfile::cpu_stepping},
+    {"processors", &HardwareProfile::processors},
+    {"threads_per_core", &HardwareProfile::threads_per_core},
+    {"sockets", &HardwareProfile::sockets},
 };
 struct SizeMember {
   const char* key;
@@ -77,7 +85,8 @@ HardwareProfile profile_from_json(const Json& value, const std::string& where, B
   for (const auto& [key, member] : kSizes) profile.*member = fields.integer(key, 0, std::int64_t(1) << 60);
   for (const auto& [key, member] : kNumbers) profile.*member = number_in(fields, key, 0.0, kLargest);
   fields.done();
-  if (!is_digest(profile.machine_key)) fields.fail("machine_key", "must be a SHA-256 in 64 lower-case hexadecimal digits");
+  if (!is_digest(profile.machine_key))
+    fields.fail("machine_key", "must be a SHA-256 in 64 lower-case hexadecimal digits");
   return profile;
 }
 

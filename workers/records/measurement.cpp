@@ -45,9 +45,9 @@ struct SizeMember {
   std::int64_t Measurement::*member;
 };
 constexpr SizeMember kSizes[] = {
-    {"packed_bytes", &Measurement::packed_bytes},   {"other_bytes", &Measurement::other_bytes},
+    {"packed_bytes", &Measurement::packed_bytes},     {"other_bytes", &Measurement::other_bytes},
     {"prepared_bytes", &Measurement::prepared_bytes}, {"scratch_bytes", &Measurement::scratch_bytes},
-    {"peak_bytes", &Measurement::peak_bytes},       {"base_bytes", &Measurement::base_bytes},
+    {"peak_bytes", &Measurement::peak_bytes},         {"base_bytes", &Measurement::base_bytes},
 };
 
 /// Names the first number of a measurement that should have none; empty when there is none.
@@ -75,7 +75,8 @@ void check_outcome(const Fields& fields, const Measurement& value) {
   if (value.passing && value.outcome != Outcome::failed)
     fields.fail("passing", fmt::format("must be false when the outcome is '{}'", name_of(value.outcome)));
   if (const std::string key = first_number(value); !key.empty())
-    fields.fail(key, fmt::format("holds a number, but the outcome is '{}'; only 'ok' carries numbers", name_of(value.outcome)));
+    fields.fail(
+        key, fmt::format("holds a number, but the outcome is '{}'; only 'ok' carries numbers", name_of(value.outcome)));
 }
 
 /// What a record's digest leaves out: who measured, under which lease, and when.

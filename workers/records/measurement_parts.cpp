@@ -37,8 +37,9 @@ struct LayerText {
   std::string LayerMeasurement::*member;
 };
 constexpr LayerText kLayerTexts[] = {
-    {"node", &LayerMeasurement::node},     {"op", &LayerMeasurement::op},         {"shape", &LayerMeasurement::shape},
-    {"kernel", &LayerMeasurement::kernel}, {"format", &LayerMeasurement::format}, {"skipped", &LayerMeasurement::skipped},
+    {"node", &LayerMeasurement::node},     {"op", &LayerMeasurement::op},
+    {"shape", &LayerMeasurement::shape},   {"kernel", &LayerMeasurement::kernel},
+    {"format", &LayerMeasurement::format}, {"skipped", &LayerMeasurement::skipped},
 };
 struct LayerNumber {
   const char* key;
@@ -59,9 +60,12 @@ struct NoiseNumber {
   double high;
 };
 constexpr NoiseNumber kNoiseNumbers[] = {
-    {"cpu_over_wall", &NoiseRecord::cpu_over_wall, 1e6},   {"wait_over_run", &NoiseRecord::wait_over_run, kAnyNumber},
-    {"pressure", &NoiseRecord::pressure, 100},             {"steal", &NoiseRecord::steal, 1},
-    {"spin_before_ns", &NoiseRecord::spin_before_ns, kLongestNs}, {"spin_after_ns", &NoiseRecord::spin_after_ns, kLongestNs},
+    {"cpu_over_wall", &NoiseRecord::cpu_over_wall, 1e6},
+    {"wait_over_run", &NoiseRecord::wait_over_run, kAnyNumber},
+    {"pressure", &NoiseRecord::pressure, 100},
+    {"steal", &NoiseRecord::steal, 1},
+    {"spin_before_ns", &NoiseRecord::spin_before_ns, kLongestNs},
+    {"spin_after_ns", &NoiseRecord::spin_after_ns, kLongestNs},
     {"load1", &NoiseRecord::load1, 1e9},
 };
 
@@ -160,7 +164,8 @@ std::vector<LayerMeasurement> read_layers(const Json& value, const std::string& 
 }
 
 Json noise_json(const NoiseRecord& noise) {
-  Json value = {{"involuntary_switches", noise.involuntary_switches}, {"repeats", noise.repeats}, {"marked", noise.marked}};
+  Json value = {
+      {"involuntary_switches", noise.involuntary_switches}, {"repeats", noise.repeats}, {"marked", noise.marked}};
   for (const auto& [key, member, high] : kNoiseNumbers) value[key] = number_json(noise.*member);
   return value;
 }

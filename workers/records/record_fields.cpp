@@ -61,7 +61,8 @@ template <class T>
 void check_range(const Fields& fields, std::string_view key, const std::vector<T>& values, T low, T high) {
   const auto outside = std::find_if(values.begin(), values.end(), [&](T x) { return !(x >= low && x <= high); });
   if (outside == values.end()) return;
-  fields.fail(key, fmt::format("holds {} at position {}; accepted is {} to {}", *outside, outside - values.begin(), low, high));
+  fields.fail(
+      key, fmt::format("holds {} at position {}; accepted is {} to {}", *outside, outside - values.begin(), low, high));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace qb {
 namespace {
 
 constexpr std::size_t kNameBytes = 1024;
-constexpr std::int64_t kMostItems = 100'000;   // seven columns of so many items stay below a body of 16 MiB
+constexpr std::int64_t kMostItems = 100'000;  // seven columns of so many items stay below a body of 16 MiB
 constexpr std::int64_t kMostBlocks = 10'000;
 constexpr std::int64_t kMostBatch = 1 << 20;
 constexpr std::int64_t kMostThreads = 4096;
@@ -114,7 +114,8 @@ WorkUnit unit_from_json(const Json& value, const std::string& where, Blame blame
   unit.isa = short_text(fields, "isa", kNameBytes);
   const std::vector<std::string> caps = isa_cap_names();
   if (std::find(caps.begin(), caps.end(), unit.isa) == caps.end())
-    fields.fail("isa", fmt::format("is '{}', which is not a known instruction set{}", unit.isa, suggestion(unit.isa, caps)));
+    fields.fail("isa",
+                fmt::format("is '{}', which is not a known instruction set{}", unit.isa, suggestion(unit.isa, caps)));
   unit.match = short_text(fields, "match", kNameBytes);
   unit.model = manifest_from_json(fields.at("model"), where + ".model", blame);
   unit.seed = read_seed(fields);

@@ -19,24 +19,24 @@ struct Combination {
 
 /// How much to measure. Defaults are those of a study that says nothing.
 struct MeasureOptions {
-  std::int64_t accuracy_samples = 1000;    ///< 0: no judging
+  std::int64_t accuracy_samples = 1000;  ///< 0: no judging
   std::int64_t calibration_samples = 256;
   std::int64_t min_samples = 15, max_samples = 200;  ///< timed blocks, hot; cold takes half as many
-  double relative_width = 0.02;            ///< stop when the median's interval is narrower
-  double time_limit_s = 1.0;               ///< of the timed section, hot and cold together
+  double relative_width = 0.02;                      ///< stop when the median's interval is narrower
+  double time_limit_s = 1.0;                         ///< of the timed section, hot and cold together
   bool cold = true;
 };
 
 struct UnitLimits {
-  double seconds = 600;               ///< wall time of one attempt, after which the child is ended
-  std::int64_t memory_bytes = 0;      ///< address-space limit of the child; 0: none
+  double seconds = 600;           ///< wall time of one attempt, after which the child is ended
+  std::int64_t memory_bytes = 0;  ///< address-space limit of the child; 0: none
 };
 
 struct WorkUnit {
-  std::string id;             ///< SHA-256 over canonical_text(to_json(unit)) without the id
+  std::string id;  ///< SHA-256 over canonical_text(to_json(unit)) without the id
   Combination combination;
-  std::string isa;            ///< cap from the hardware axis: a name of isa_cap()
-  std::string match;          ///< the worker profile must contain this text in `cpu_model` or host name; "" accepts all
+  std::string isa;    ///< cap from the hardware axis: a name of isa_cap()
+  std::string match;  ///< the worker profile must contain this text in `cpu_model` or host name; "" accepts all
   ModelManifest model;
   std::uint64_t seed = 1;
   MeasureOptions measure;

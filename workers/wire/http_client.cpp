@@ -193,7 +193,9 @@ namespace {
 class IncomingBlob {
  public:
   IncomingBlob(const FileRef& ref, const std::filesystem::path& path)
-      : ref_(ref), path_(path), part_(fmt::format("{}.{}.part", path.string(), ::getpid())),
+      : ref_(ref),
+        path_(path),
+        part_(fmt::format("{}.{}.part", path.string(), ::getpid())),
         file_(part_, std::ios::binary | std::ios::trunc) {
     if (!file_) throw InputError(fmt::format("file '{}' cannot be written", part_.string()));
   }
@@ -211,12 +213,13 @@ class IncomingBlob {
   void finish() {
     file_.close();
     if (!file_) throw InputError(fmt::format("file '{}' cannot be written", part_.string()));
-    if (const std::string got = digest_.hex(); got != ref_.sha256) refuse_bytes(fmt::format("bytes with the digest {}", got));
+    if (const std::string got = digest_.hex(); got != ref_.sha256)
+      refuse_bytes(fmt::format("bytes with the digest {}", got));
     std::filesystem::rename(part_, path_);
   }
   [[noreturn]] void refuse_bytes(const std::string& what) const {
-    throw DataError(fmt::format("blob {} of '{}': the coordinator sent {} where {} bytes in all are expected", ref_.sha256,
-                                ref_.path, what, ref_.bytes));
+    throw DataError(fmt::format("blob {} of '{}': the coordinator sent {} where {} bytes in all are expected",
+                                ref_.sha256, ref_.path, what, ref_.bytes));
   }
 
  private:

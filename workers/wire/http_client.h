@@ -39,9 +39,9 @@ inline constexpr std::uint64_t kBodyBytes = 16 << 20;
 
 /// Keeps one connection and opens it again when it is lost. Not for use by two threads at once.
 ///
-/// Every request ends within `patience`: with an answer of any status, or with LinkError. A request on a kept connection
-/// that turns out closed is sent once more on a fresh one, so a request must bear repetition. TLS is version 1.3 only, and
-/// nothing is sent before the peer has shown the pinned certificate.
+/// Every request ends within `patience`: with an answer of any status, or with LinkError. A request on a kept
+/// connection that turns out closed is sent once more on a fresh one, so a request must bear repetition. TLS is
+/// version 1.3 only, and nothing is sent before the peer has shown the pinned certificate.
 class HttpClient {
  public:
   explicit HttpClient(Endpoint endpoint);
@@ -52,7 +52,8 @@ class HttpClient {
   HttpAnswer post(const std::string& target, const Json& body, std::chrono::milliseconds patience);
   HttpAnswer get(const std::string& target, std::chrono::milliseconds patience);
   /// Bytes [begin, end) of a resource; 206 carries that part, 200 the whole.
-  HttpAnswer get_range(const std::string& target, std::uint64_t begin, std::uint64_t end, std::chrono::milliseconds patience);
+  HttpAnswer get_range(const std::string& target, std::uint64_t begin, std::uint64_t end,
+                       std::chrono::milliseconds patience);
 
  private:
   struct Link;
@@ -63,8 +64,8 @@ class HttpClient {
 /// are right. Throws LinkError, or DataError when the peer lacks the blob or sends other bytes.
 void fetch_blob(HttpClient& client, const FileRef& ref, const std::filesystem::path& path);
 
-/// Waits between attempts: doubling from 0.1 s to 5 s, each shortened by up to a half at random, so that workers that lost
-/// the same coordinator do not come back all at once.
+/// Waits between attempts: doubling from 0.1 s to 5 s, each shortened by up to a half at random, so that workers that
+/// lost the same coordinator do not come back all at once.
 class Backoff {
  public:
   explicit Backoff(std::uint64_t seed) : random_(seed) {}

@@ -129,7 +129,8 @@ Json results_to_json(const std::string& worker, const std::vector<Measurement>& 
   return {{"worker", worker}, {"results", std::move(list)}};
 }
 
-std::vector<Measurement> results_from_json(const Json& value, std::string& worker, const std::string& where, Blame blame) {
+std::vector<Measurement> results_from_json(const Json& value, std::string& worker, const std::string& where,
+                                           Blame blame) {
   Fields fields(value, where, blame);
   std::string sender = name_in(fields, "worker");
   check_count(fields, "results", kMostResults);
@@ -159,8 +160,8 @@ std::vector<ResultAnswer> result_answers_from_json(const Json& value, const std:
     const std::string verdict = short_text(parts, "verdict", 40);
     const auto found = std::find(kVerdictNames.begin(), kVerdictNames.end(), verdict);
     if (found == kVerdictNames.end())
-      parts.fail("verdict", fmt::format("is '{}'{}", verdict,
-                                        suggestion(verdict, {kVerdictNames.begin(), kVerdictNames.end()})));
+      parts.fail("verdict",
+                 fmt::format("is '{}'{}", verdict, suggestion(verdict, {kVerdictNames.begin(), kVerdictNames.end()})));
     answer.verdict = ResultVerdict(found - kVerdictNames.begin());
     answer.reason = short_text(parts, "reason", kReasonBytes);
     parts.done();

@@ -12,27 +12,27 @@
 namespace qb {
 
 inline constexpr int kProtocolVersion = 1;
-inline constexpr int kHeartbeatSeconds = 10;      ///< a worker renews this often
-inline constexpr int kSilenceSeconds = 100;       ///< without an acknowledgement for so long a worker ends its child
-inline constexpr int kLeaseSeconds = 120;         ///< without a renewal for so long the unit waits again
+inline constexpr int kHeartbeatSeconds = 10;  ///< a worker renews this often
+inline constexpr int kSilenceSeconds = 100;   ///< without an acknowledgement for so long a worker ends its child
+inline constexpr int kLeaseSeconds = 120;     ///< without a renewal for so long the unit waits again
 
 /// POST /v1/workers. The incarnation is a random text made at start: two copies of one worker are told apart by it.
 struct Registration {
   int protocol = kProtocolVersion;
-  std::string name;         ///< host and process, for people
+  std::string name;  ///< host and process, for people
   std::string incarnation;
   HardwareProfile profile;
 };
 struct RegistrationAnswer {
-  std::string worker;       ///< id to be used from now on
+  std::string worker;  ///< id to be used from now on
   int lease_seconds = kLeaseSeconds;
 };
 
 /// POST /v1/leases
 struct LeaseRequest {
   std::string worker;
-  double wait_s = 20;       ///< how long the coordinator may hold the request while nothing is free; 0..60
-  int count = 1;            ///< at most so many
+  double wait_s = 20;  ///< how long the coordinator may hold the request while nothing is free; 0..60
+  int count = 1;       ///< at most so many
 };
 struct Lease {
   std::int64_t epoch = 0;
@@ -43,7 +43,7 @@ struct Lease {
 struct RenewRequest {
   std::string worker;
   std::int64_t epoch = 0;
-  std::string phase;        ///< for the progress line
+  std::string phase;  ///< for the progress line
 };
 
 /// POST /v1/results: { "worker": id, "results": [measurement...] } → { "answers": [ { unit, verdict, reason } ] }
@@ -67,7 +67,8 @@ std::vector<Lease> leases_from_json(const Json& value, const std::string& where,
 Json to_json(const RenewRequest& value);
 RenewRequest renew_request_from_json(const Json& value, const std::string& where, Blame blame);
 Json results_to_json(const std::string& worker, const std::vector<Measurement>& results);
-std::vector<Measurement> results_from_json(const Json& value, std::string& worker, const std::string& where, Blame blame);
+std::vector<Measurement> results_from_json(const Json& value, std::string& worker, const std::string& where,
+                                           Blame blame);
 Json to_json(const std::vector<ResultAnswer>& value);
 std::vector<ResultAnswer> result_answers_from_json(const Json& value, const std::string& where, Blame blame);
 

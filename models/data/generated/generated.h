@@ -33,9 +33,9 @@ struct GlyphsOptions {
 
 /// A stationary Markov chain over `vocabulary` tokens whose rules look `order` tokens back, seen through a window.
 ///
-/// Inputs [count, window * vocabulary] are the one-hot tokens of the window, oldest first; the target is the next token.
-/// Every sample starts from the stationary distribution, so that the expected log-likelihood of a target under the true
-/// rules is minus the entropy rate exactly.
+/// Inputs [count, window * vocabulary] are the one-hot tokens of the window, oldest first; the target is the next
+/// token. Every sample starts from the stationary distribution, so that the expected log-likelihood of a target under
+/// the true rules is minus the entropy rate exactly.
 struct GrammarOptions {
   std::int64_t version = 1;
   std::int64_t vocabulary = 16;  ///< 2..64 tokens
@@ -46,7 +46,8 @@ struct GrammarOptions {
   bool operator==(const GrammarOptions&) const = default;
 };
 
-/// Reads the options of a DatasetManifest of kind "glyphs" or "grammar". Unknown keys and values out of range are errors.
+/// Reads the options of a DatasetManifest of kind "glyphs" or "grammar". Unknown keys and values out of range are
+/// errors.
 GlyphsOptions glyphs_options(const Json& options, const std::string& where, Blame blame);
 GrammarOptions grammar_options(const Json& options, const std::string& where, Blame blame);
 
@@ -65,9 +66,10 @@ char glyph_name(std::int64_t index);
 /// The rules behind grammar(): next-token probabilities as parts of 2^16, none of them zero.
 struct GrammarRules {
   std::int64_t vocabulary = 0, order = 0;
-  std::vector<std::uint32_t> parts;  ///< [vocabulary^order, vocabulary]; a context is its tokens as digits, oldest first
-  std::vector<double> stationary;    ///< [vocabulary^order]: how often each context occurs
-  double entropy_rate_nats = 0;      ///< -sum over contexts and tokens of stationary * p * ln p
+  std::vector<std::uint32_t>
+      parts;                       ///< [vocabulary^order, vocabulary]; a context is its tokens as digits, oldest first
+  std::vector<double> stationary;  ///< [vocabulary^order]: how often each context occurs
+  double entropy_rate_nats = 0;    ///< -sum over contexts and tokens of stationary * p * ln p
 };
 GrammarRules grammar_rules(const GrammarOptions& options);
 

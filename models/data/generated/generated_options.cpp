@@ -11,7 +11,8 @@ namespace {
 
 double number_within(Fields& fields, std::string_view key, double low, double high, double otherwise) {
   const double value = fields.number_or(key, otherwise);
-  if (!(value >= low && value <= high)) fields.fail(key, fmt::format("is {}, not a number from {} to {}", value, low, high));
+  if (!(value >= low && value <= high))
+    fields.fail(key, fmt::format("is {}, not a number from {} to {}", value, low, high));
   return value;
 }
 
@@ -46,7 +47,8 @@ GrammarOptions grammar_options(const Json& options, const std::string& where, Bl
   std::int64_t contexts = 1;
   for (std::int64_t i = 0; i < result.order; ++i) contexts *= result.vocabulary;
   if (contexts > 4096)
-    fields.fail("order", fmt::format("makes {} contexts of {} tokens; at most 4096 are accepted", contexts, result.vocabulary));
+    fields.fail("order",
+                fmt::format("makes {} contexts of {} tokens; at most 4096 are accepted", contexts, result.vocabulary));
   return result;
 }
 

@@ -16,8 +16,9 @@ struct Drawing {
   std::string_view strokes;
 };
 
-/// Strokes are parted by ';'. "L x y x y ..." joins points. "A cx cy rx ry from to" is a part of an ellipse, clockwise as
-/// seen, in sixteenths of a turn: 0 is right, 4 down, 8 left, 12 up. A character with two rows is written in two ways.
+/// Strokes are parted by ';'. "L x y x y ..." joins points. "A cx cy rx ry from to" is a part of an ellipse, clockwise
+/// as seen, in sixteenths of a turn: 0 is right, 4 down, 8 left, 12 up. A character with two rows is written in two
+/// ways.
 constexpr std::array kDrawings = {
     Drawing{'0', "A 5 7 4 7 0 16;L 2 12 8 2"},
     Drawing{'1', "L 2 3 5 0 5 14;L 2 14 8 14"},
@@ -83,7 +84,8 @@ GlyphStroke arc(const std::vector<double>& numbers) {
   QB_EXPECTS(numbers.size() == 6);
   GlyphStroke points;
   for (auto i = std::int64_t(numbers[4]); i <= std::int64_t(numbers[5]); ++i)
-    points.push_back({numbers[0] + numbers[2] * sixteenth_cosine(i), numbers[1] + numbers[3] * sixteenth_cosine(i - 4)});
+    points.push_back(
+        {numbers[0] + numbers[2] * sixteenth_cosine(i), numbers[1] + numbers[3] * sixteenth_cosine(i - 4)});
   return points;
 }
 
@@ -117,7 +119,8 @@ std::vector<GlyphShape> parse_drawings() {
     const bool again = i > 0 && kDrawings[i].name == kDrawings[i - 1].name;
     const std::int64_t glyph = shapes.empty() ? 0 : shapes.back().glyph + (again ? 0 : 1);
     shapes.push_back({glyph, {}});
-    for (std::string_view stroke : split(kDrawings[i].strokes, ';')) shapes.back().strokes.push_back(parse_stroke(stroke));
+    for (std::string_view stroke : split(kDrawings[i].strokes, ';'))
+      shapes.back().strokes.push_back(parse_stroke(stroke));
   }
   QB_EXPECTS(shapes.back().glyph == kGlyphCount - 1);
   return shapes;

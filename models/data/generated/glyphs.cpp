@@ -48,7 +48,8 @@ class Warp {
   }
   static std::array<double, 4> spline(double t) {
     const double u = 1.0 - t;
-    return {u * u * u / 6.0, (4.0 + t * t * (3.0 * t - 6.0)) / 6.0, (4.0 + u * u * (3.0 * u - 6.0)) / 6.0, t * t * t / 6.0};
+    return {u * u * u / 6.0, (4.0 + t * t * (3.0 * t - 6.0)) / 6.0, (4.0 + u * u * (3.0 * u - 6.0)) / 6.0,
+            t * t * t / 6.0};
   }
 
   double cell_;
@@ -123,8 +124,7 @@ class DistanceField {
 /// Draws one sample after another; all memory is reused.
 class GlyphPainter {
  public:
-  explicit GlyphPainter(const GlyphsOptions& options)
-      : options_(options), ink_(options.size), bar_(options.size) {
+  explicit GlyphPainter(const GlyphsOptions& options) : options_(options), ink_(options.size), bar_(options.size) {
     for (const GlyphShape& shape : glyph_shapes()) {
       if (shape.glyph >= options.classes) break;
       if (shape.glyph == std::ssize(ways_)) ways_.emplace_back();
@@ -159,7 +159,8 @@ class GlyphPainter {
     const double size = double(options_.size);
     const double contrast = random.uniform(options_.contrast, 1.0);
     const double paper = random.uniform(0.0, 1.0 - contrast);
-    const double slope_x = random.uniform(-0.3, 0.3) * (1.0 - contrast), slope_y = random.uniform(-0.3, 0.3) * (1.0 - contrast);
+    const double slope_x = random.uniform(-0.3, 0.3) * (1.0 - contrast),
+                 slope_y = random.uniform(-0.3, 0.3) * (1.0 - contrast);
     const bool occluded = random.uniform() < options_.occlusion;
     const double bar_width = random.uniform(0.4, 1.1) * size / 20.0;
     const bool bar_is_ink = random.below(2) == 1;
@@ -170,13 +171,15 @@ class GlyphPainter {
       bar_.add(from, to, bar_width + 1.0);
     }
     for (std::size_t i = 0; i < std::size_t(options_.size * options_.size); ++i) {
-      const double x = double(i % std::size_t(options_.size)) / size - 0.5, y = double(i / std::size_t(options_.size)) / size - 0.5;
+      const double x = double(i % std::size_t(options_.size)) / size - 0.5,
+                   y = double(i / std::size_t(options_.size)) / size - 0.5;
       double cover = ink_.coverage(i, half_width);
       if (occluded) {
         const double covered = bar_.coverage(i, bar_width);
         cover = bar_is_ink ? std::max(cover, covered) : std::min(cover, 1.0 - covered);
       }
-      const double light = 255.0 * (paper + contrast * cover + slope_x * x + slope_y * y) + options_.noise * random.normal();
+      const double light =
+          255.0 * (paper + contrast * cover + slope_x * x + slope_y * y) + options_.noise * random.normal();
       pixels[i] = float(std::int32_t(std::clamp(light, 0.0, 255.0) + 0.5)) / 255.0f;
     }
   }
@@ -188,7 +191,8 @@ class GlyphPainter {
 
 }  // namespace
 
-Dataset glyphs(const GlyphsOptions& options, const std::string& split, std::int64_t count, std::uint64_t seed, int threads) {
+Dataset glyphs(const GlyphsOptions& options, const std::string& split, std::int64_t count, std::uint64_t seed,
+               int threads) {
   const SampleStreams streams(split, count, seed);
   Dataset result;
   result.name = "glyphs";

@@ -36,7 +36,8 @@ void draw_row(const GrammarOptions& options, Random& random, std::uint32_t* row)
 }
 
 /// The stationary distribution by repeated application of the rules, averaged with the identity so that no period keeps
-/// it from settling. Stops when the largest change is below 1e-15, which is less than rounding changes the entropy rate.
+/// it from settling. Stops when the largest change is below 1e-15, which is less than rounding changes the entropy
+/// rate.
 std::vector<double> settle(const GrammarRules& rules, std::int64_t contexts) {
   std::vector<double> now(std::size_t(contexts), 1.0 / double(contexts)), next(now.size());
   for (int round = 0; round < 10000; ++round) {
@@ -117,7 +118,8 @@ Dataset grammar(const GrammarOptions& options, const std::string& split, std::in
     Random random = streams.of_sample(i);
     std::int64_t context = draw_context(running, random.uniform());
     std::int64_t rest = context;
-    for (std::int64_t t = options.order; t-- > 0; rest /= options.vocabulary) tokens[std::size_t(t)] = rest % options.vocabulary;
+    for (std::int64_t t = options.order; t-- > 0; rest /= options.vocabulary)
+      tokens[std::size_t(t)] = rest % options.vocabulary;
     for (std::int64_t t = options.order; t <= options.window; ++t) {
       tokens[std::size_t(t)] = draw_token(rules, context, random);
       context = (context * options.vocabulary + tokens[std::size_t(t)]) % contexts;

@@ -8,8 +8,8 @@
 
 namespace qb {
 
-/// Streams of one split: no stream of one split is a stream of another. Throws InputError for an unknown split, naming the
-/// nearest, and for a count outside [1, 2^32).
+/// Streams of one split: no stream of one split is a stream of another. Throws InputError for an unknown split, naming
+/// the nearest, and for a count outside [1, 2^32).
 class SampleStreams {
  public:
   SampleStreams(const std::string& split, std::int64_t count, std::uint64_t seed);
