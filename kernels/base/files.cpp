@@ -39,7 +39,7 @@ class TemporaryFile {
   TemporaryFile(const fs::path& target, unsigned mode)
       : target_(target), path_(target.string() + fmt::format(".{}.tmp", ::getpid())) {
     descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    if (descriptor_ < 0) fail();
+    if (descriptor_ < 0) fail(std::strerror(errno));
   }
   ~TemporaryFile() {
     if (descriptor_ >= 0) ::close(descriptor_);
@@ -49,13 +49,16 @@ class TemporaryFile {
     while (!bytes.empty()) {
       const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail();
+      if (written < 0) fail(std::strerror(errno));
       bytes.remove_prefix(std::size_t(written));
     }
-    if (::fsync(descriptor_) != 0) fail();
+    if (::fsync(descriptor_) != 0) fail(std::strerror(errno));
+  }
+  void verify(const std::function<std::string(const fs::path&)>& verify) const {
+    if (const std::string fault = verify(path_); !fault.empty()) fail(fault);
   }
   void rename_into_place() {
-    if (::rename(path_.c_str(), target_.c_str()) != 0) fail();
+    if (::rename(path_.c_str(), target_.c_str()) != 0) fail(std::strerror(errno));
     renamed_ = true;
     const fs::path folder = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
     const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -65,9 +68,7 @@ class TemporaryFile {
   }
 
  private:
-  [[noreturn]] void fail() const {
-    const std::string reason = std::strerror(errno);
-    if (descriptor_ >= 0 && !renamed_) ::unlink(path_.c_str());
+  [[noreturn]] void fail(const std::string& reason) const {
     throw InputError(fmt::format("file '{}' cannot be written: {}", target_.string(), reason));
   }
   fs::path target_, path_;
@@ -80,6 +81,14 @@ class TemporaryFile {
 void write_file_atomically(const fs::path& path, std::string_view bytes, unsigned mode) {
   TemporaryFile file(path, mode);
   file.write(bytes);
+  file.rename_into_place();
+}
+
+void write_file_verified(const fs::path& path, std::string_view bytes,
+                         const std::function<std::string(const fs::path&)>& verify) {
+  TemporaryFile file(path, 0644);
+  file.write(bytes);
+  file.verify(verify);
   file.rename_into_place();
 }
 

@@ -1,11 +1,7 @@
 #include "reports/record/run_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <new>
 
 #include "kernels/base/error.h"
@@ -67,42 +63,15 @@ RunRecord record_from(const fs::path& path, std::string_view bytes) {
   }
 }
 
-[[noreturn]] void cannot_write(const fs::path& path, std::string_view reason) {
-  throw InputError(fmt::format("run file '{}' cannot be written: {}", path.string(), reason));
+/// What differs between `run` and the file at `written`; empty: nothing.
+std::string fault_of(const fs::path& written, const RunTables& run) {
+  try {
+    const RunTables again = tables_from(read_file(written));
+    return content_digest(again) == content_digest(run) ? "" : "what was read back is not what was written";
+  } catch (const DataError& error) {
+    return fmt::format("reading it back failed: {}", error.what());
+  }
 }
-
-/// The bytes under a name that nobody reads yet; removed unless renamed into place.
-class Unverified {
- public:
-  Unverified(const fs::path& target, std::string_view bytes) : target_(target), path_(target.string() + ".unverified") {
-    try {
-      write_file_atomically(path_, bytes);
-    } catch (const InputError& error) {
-      std::string_view reason = error.what();
-      if (const auto colon = reason.rfind(": "); colon != std::string_view::npos) reason.remove_prefix(colon + 2);
-      cannot_write(target_, reason);
-    }
-  }
-  Unverified(const Unverified&) = delete;
-  Unverified& operator=(const Unverified&) = delete;
-  ~Unverified() {
-    if (!renamed_) ::unlink(path_.c_str());
-  }
-  const fs::path& path() const { return path_; }
-  void rename_into_place() {
-    if (::rename(path_.c_str(), target_.c_str()) != 0) cannot_write(target_, std::strerror(errno));
-    renamed_ = true;
-    const fs::path folder = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
-    const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (handle < 0) return;
-    ::fsync(handle);
-    ::close(handle);
-  }
-
- private:
-  fs::path target_, path_;
-  bool renamed_ = false;
-};
 
 }  // namespace
 
@@ -112,16 +81,9 @@ void write_run_file(const fs::path& path, const RunRecord& record) {
   try {
     bytes = bytes_of(run);
   } catch (const DataError& error) {
-    cannot_write(path, error.what());
+    throw InputError(fmt::format("run file '{}' cannot be written: {}", path.string(), error.what()));
   }
-  Unverified file(path, bytes);
-  try {
-    const RunTables again = tables_from(read_file(file.path()));
-    if (content_digest(again) != content_digest(run)) cannot_write(path, "what was read back is not what was written");
-  } catch (const DataError& error) {
-    cannot_write(path, fmt::format("reading it back failed: {}", error.what()));
-  }
-  file.rename_into_place();
+  write_file_verified(path, bytes, [&](const fs::path& written) { return fault_of(written, run); });
 }
 
 RunRecord read_run_file(const fs::path& path) { return record_from(path, read_file(path)); }

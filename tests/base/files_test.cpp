@@ -46,6 +46,25 @@ TEST_CASE("what cannot be read or written is named") {
   CHECK_THROWS_AS(write_file_atomically(scratch.path / "none" / "a", "x"), InputError);
 }
 
+TEST_CASE("a file that fails its verification leaves the old one and no other") {
+  const Scratch scratch;
+  const fs::path file = scratch.path / "a";
+  write_file_verified(file, "good", [&](const fs::path& written) {
+    CHECK(written != file);
+    CHECK(read_file(written) == "good");
+    return std::string();
+  });
+  std::string message;
+  try {
+    write_file_verified(file, "bad", [](const fs::path&) { return std::string("a bit fell over"); });
+  } catch (const InputError& error) {
+    message = error.what();
+  }
+  CHECK(message == "file '" + file.string() + "' cannot be written: a bit fell over");
+  CHECK(read_file(file) == "good");
+  CHECK(std::distance(fs::directory_iterator(scratch.path), {}) == 1);
+}
+
 TEST_CASE("when there is no room the old file stays and nothing else is left") {
   const Scratch scratch;
   const fs::path file = scratch.path / "a";

@@ -247,7 +247,7 @@ TEST_CASE("a full disk leaves the old file and nothing else") {
     write_run_file(path, changed);
   });
   CHECK(report.finished);
-  CHECK(report.message == "run file '" + path.string() + "' cannot be written: File too large");
+  CHECK(report.message == "file '" + path.string() + "' cannot be written: File too large");
   CHECK(read_file(path) == before);
   CHECK(files_in(folder.path) == 1);
   CHECK(message_of([&] {
