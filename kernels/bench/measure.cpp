@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/base/random.h"
+#include "kernels/bench/random_matrix.h"
 
 namespace qb {
 
@@ -85,27 +85,7 @@ void make_operands(const BenchmarkCase& c, Workplace& place) {
   Random random(/*seed=*/1);
   place.a.resize(std::size_t(c.shape.m * c.shape.k));
   for (float& value : place.a) value = float(random.uniform(-1, 1));
-  const auto weights = std::size_t(c.shape.n * c.shape.k);
-  if (c.format.kind == CodeKind::f32) {
-    std::vector<float> values(weights);
-    for (float& value : values) value = float(random.uniform(-1, 1));
-    place.weights = pack_f32({values.data(), c.shape.n, c.shape.k, c.shape.k});
-  } else {
-    UnpackedMatrix matrix{c.format, c.shape.n, c.shape.k, std::vector<std::uint8_t>(weights), {}, {}, {}};
-    const unsigned mask = (1u << c.format.bits) - 1u;
-    for (std::size_t i = 0; i < weights; i += 8) {
-      std::uint64_t word = random();
-      for (std::size_t j = i; j < std::min(i + 8, weights); ++j, word >>= 8)
-        matrix.codes[j] = std::uint8_t(word & mask);
-    }
-    const std::int64_t sharers =
-        c.format.sharing == Sharing::tensor ? 1 : c.shape.n * groups_per_row(c.format, c.shape.k);
-    const bool table = c.format.kind == CodeKind::table;
-    for (std::int64_t i = 0; i < (table ? sharers << c.format.bits : sharers); ++i)
-      (table ? matrix.table : matrix.scales).push_back(float(random.uniform(0.001, 0.1)));
-    for (std::int64_t i = 0; c.format.zeros && i < sharers; ++i) matrix.zeros.push_back(std::uint8_t(random() & mask));
-    place.weights = pack(matrix);
-  }
+  place.weights = random_weights(c.format, c.shape.n, c.shape.k, /*seed=*/1);
   place.operands_key = key;
 }
 

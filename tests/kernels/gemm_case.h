@@ -4,61 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "kernels/base/random.h"
+#include "kernels/bench/random_matrix.h"
 #include "kernels/gemm.h"
 
 namespace qb {
-
-/// How the values of a case are drawn.
-enum class Fill : std::uint8_t {
-  random,   ///< codes and activations uniform over their ranges
-  lowest,   ///< every code 0, every activation at its lowest
-  highest,  ///< every code at its highest, every activation at its highest
-  opposed,  ///< codes highest, activations lowest
-  zero,     ///< every activation 0
-  single,   ///< one activation and one weight of each row differ from zero
-};
 
 struct GemmCase {
   std::int64_t m = 0;
   PackedMatrix w;
   std::vector<float> a;  ///< [m, k]
 };
-
-inline PackedMatrix random_weights(const QuantFormat& format, std::int64_t n, std::int64_t k, std::uint64_t seed,
-                                   Fill fill = Fill::random) {
-  Random random(seed, /*stream=*/1);
-  if (format.kind == CodeKind::f32) {
-    std::vector<float> values(std::size_t(n * k));
-    for (float& value : values) value = float(random.uniform(-1.0, 1.0));
-    return pack_f32({values.data(), n, k, k});
-  }
-  UnpackedMatrix matrix;
-  matrix.format = format;
-  matrix.n = n;
-  matrix.k = k;
-  const std::uint64_t levels = std::uint64_t(1) << format.bits;
-  const std::size_t sharers = format.sharing == Sharing::tensor ? 1 : std::size_t(n * groups_per_row(format, k));
-  matrix.codes.resize(std::size_t(n * k));
-  for (std::uint8_t& code : matrix.codes) {
-    code = std::uint8_t(random.below(levels));
-    if (fill == Fill::lowest) code = 0;
-    if (fill == Fill::highest || fill == Fill::opposed) code = std::uint8_t(levels - 1);
-    if (fill == Fill::single) code = std::uint8_t(levels / 2);
-  }
-  if (fill == Fill::single)
-    for (std::int64_t j = 0; j < n; ++j) matrix.codes[std::size_t(j * k + (k - 1))] = std::uint8_t(levels - 1);
-  if (format.kind == CodeKind::table) {
-    matrix.table.resize(sharers * levels);
-    for (float& level : matrix.table) level = float(random.uniform(-1.0, 1.0));
-    return pack(matrix);
-  }
-  matrix.scales.resize(sharers);
-  for (float& scale : matrix.scales) scale = float(random.uniform(0.001, 0.1));
-  if (format.zeros) matrix.zeros.resize(sharers);
-  for (std::uint8_t& zero : matrix.zeros) zero = std::uint8_t(random.below(levels));
-  return pack(matrix);
-}
 
 inline GemmCase gemm_case(const QuantFormat& format, std::int64_t m, std::int64_t n, std::int64_t k, std::uint64_t seed,
                           Fill fill = Fill::random) {
