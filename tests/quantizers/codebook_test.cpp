@@ -6,7 +6,7 @@
 #include <numbers>
 
 #include "kernels/base/random.h"
-#include "tests/quantizers/golden_json.h"
+#include "tests/golden_json.h"
 
 namespace qb {
 namespace {

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "kernels/base/random.h"
-#include "tests/quantizers/golden_json.h"
+#include "tests/golden_json.h"
 
 namespace qb {
 namespace {

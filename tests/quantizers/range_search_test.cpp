@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "kernels/base/random.h"
-#include "tests/quantizers/golden_json.h"
+#include "tests/golden_json.h"
 
 namespace qb {
 namespace {
