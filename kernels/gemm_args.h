@@ -12,14 +12,15 @@ namespace qb {
 struct GemmArgs {
   std::int64_t m, n, k;         ///< y is [m, n]; k is the depth
   std::int64_t n_begin, n_end;  ///< columns of y to fill
-  const void* a;                ///< [m, k] float32 or int8 codes, row i at a + i * a_stride elements
-  std::int64_t a_stride;        ///< in elements; int8 rows are zero-padded (code of real zero) to a multiple of 64
-  const float* a_scale;         ///< [m] real value of one step; null for float32 a
-  const std::int32_t* a_zero;   ///< [m] code of real zero; null for float32 a
-  const std::int32_t*
-      a_group_sum;  ///< [m, groups] sum of (code - zero) within each group of w, or null when not asked for
-  const void* w;    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()
-  float* y;         ///< [m, n], row i at y + i * y_stride; overwritten
+  /// [m, k] float32, bf16, int8 codes, or sign bits in 64-bit words; row i at a + i * a_stride elements (words). bf16
+  /// and int8 rows are padded with real zero to a multiple of 64.
+  const void* a;
+  std::int64_t a_stride;
+  const float* a_scale;             ///< [m] real value of one step, or mean magnitude of sign bits; else null
+  const std::int32_t* a_zero;       ///< [m] code of real zero; int8 only, else null
+  const std::int32_t* a_group_sum;  ///< [m, groups] sum of (code - zero) within each group of w; int8 only, else null
+  const void* w;                    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()
+  float* y;                         ///< [m, n], row i at y + i * y_stride; overwritten
   std::int64_t y_stride;
 };
 using GemmFn = void (*)(const GemmArgs&);

@@ -6,6 +6,8 @@
 
 #include "kernels/base/digest.h"
 #include "kernels/base/error.h"
+#include "kernels/base/small_floats.h"
+#include "kernels/levels.h"
 
 namespace qb {
 
@@ -15,29 +17,89 @@ std::int64_t scale_count(const QuantFormat& format, std::int64_t n, std::int64_t
   return format.sharing == Sharing::tensor ? 1 : n * groups_per_row(format, k);
 }
 
-void check_format(const QuantFormat& format) {
-  if (format.kind == CodeKind::f32) {
-    QB_EXPECTS(format == QuantFormat{});
-    return;
+bool is_f16(float value) { return f32_from_f16(f16_from_f32(value)) == value; }
+bool is_power_of_two(float value) {
+  int exponent = 0;
+  return value > 0 && std::frexp(value, &exponent) == 0.5f;
+}
+bool is_e4m3_multiple(float value, float unit) {
+  const auto levels = levels_of(LevelSet::e4m3);
+  return std::any_of(levels.begin(), levels.end(), [&](float level) { return level * unit == value; });
+}
+
+int integer_bits(ScaleType scale) { return scale == ScaleType::i4 ? 4 : scale == ScaleType::i6 ? 6 : 8; }
+
+/// The integer that `value` is the multiple of `unit` by; 0 for a unit of 0.
+int step_of(float value, float unit) { return unit == 0.0f ? 0 : int(std::lrint(value / unit)); }
+
+bool is_step(float value, float unit, ScaleType scale) {
+  const int step = std::abs(value) <= 1024.0f * std::abs(unit) ? step_of(value, unit) : 1024;
+  const int bits = integer_bits(scale);
+  return step >= -(1 << (bits - 1)) && step < 1 << bits && float(step) * unit == value;
+}
+
+/// True when every value can be stored as the format says. `supers` belong to `values`, [n, supers_per_row].
+bool storable(const UnpackedMatrix& matrix, const std::vector<float>& values, const std::vector<float>& supers) {
+  const std::int64_t groups = groups_per_row(matrix.format, matrix.k);
+  const std::int64_t per_super = matrix.format.group > 0 ? kSuperGroup / matrix.format.group : 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::int64_t row = std::int64_t(i) / groups, group = std::int64_t(i) % groups;
+    const auto super = [&] {
+      return supers[std::size_t(row * supers_per_row(matrix.format, matrix.k) + group / per_super)];
+    };
+    bool held = std::isfinite(values[i]);
+    switch (matrix.format.scale) {
+      case ScaleType::f32: break;
+      case ScaleType::f16: held = held && is_f16(values[i]); break;
+      case ScaleType::e8m0: held = held && is_power_of_two(values[i]); break;
+      case ScaleType::e4m3: held = held && is_e4m3_multiple(values[i], supers[0]); break;
+      case ScaleType::i4:
+      case ScaleType::i6:
+      case ScaleType::i8: held = held && is_step(values[i], super(), matrix.format.scale); break;
+    }
+    if (!held) return false;
   }
-  QB_EXPECTS(format.bits >= 1 && format.bits <= 8);
-  QB_EXPECTS(format.sharing == Sharing::group ? format.group >= 1 : format.group == 0);
-  QB_EXPECTS(!format.zeros || format.kind == CodeKind::integer);
+  return true;
 }
 
 void check_parameters(const UnpackedMatrix& matrix) {
-  const auto sharers = std::size_t(scale_count(matrix.format, matrix.n, matrix.k));
-  const auto levels = std::size_t(1) << matrix.format.bits;
-  const bool integer = matrix.format.kind == CodeKind::integer;
+  const QuantFormat& format = matrix.format;
+  const auto sharers = std::size_t(scale_count(format, matrix.n, matrix.k));
+  const auto supers = std::size_t(matrix.n * supers_per_row(format, matrix.k));
+  const bool scaled = format.kind != CodeKind::table, e4m3 = format.scale == ScaleType::e4m3;
   QB_EXPECTS(matrix.codes.size() == std::size_t(matrix.n * matrix.k));
-  QB_EXPECTS(matrix.scales.size() == (integer ? sharers : 0));
-  QB_EXPECTS(matrix.zeros.size() == (matrix.format.zeros ? sharers : 0));
-  QB_EXPECTS(matrix.table.size() == (integer ? 0 : sharers * levels));
-  QB_EXPECTS(
-      std::all_of(matrix.scales.begin(), matrix.scales.end(), [](float s) { return std::isfinite(s) && s > 0; }));
-  QB_EXPECTS(std::all_of(matrix.zeros.begin(), matrix.zeros.end(), [&](std::uint8_t z) { return z < levels; }));
+  QB_EXPECTS(matrix.scales.size() == (scaled ? sharers : 0));
+  QB_EXPECTS(matrix.zeros.size() == (format.zeros ? sharers : 0));
+  QB_EXPECTS(matrix.offsets.size() == (format.offsets ? sharers : 0));
+  QB_EXPECTS(matrix.super_scales.size() == (e4m3 ? 1 : supers));
+  QB_EXPECTS(matrix.super_offsets.size() == (format.offsets ? supers : 0));
+  QB_EXPECTS(matrix.table.size() == (scaled ? 0 : sharers << format.bits));
+  QB_EXPECTS(!e4m3 || (std::isfinite(matrix.super_scales[0]) && matrix.super_scales[0] > 0));
+  for (const auto* list : {&matrix.super_scales, &matrix.super_offsets})
+    QB_EXPECTS(e4m3 || std::all_of(list->begin(), list->end(), [](float s) { return std::isfinite(s) && is_f16(s); }));
+  QB_EXPECTS(storable(matrix, matrix.scales, matrix.super_scales));
+  QB_EXPECTS(storable(matrix, matrix.offsets, matrix.super_offsets));
+  const auto codes = 1 << format.bits;
+  QB_EXPECTS(std::all_of(matrix.zeros.begin(), matrix.zeros.end(), [&](std::uint8_t z) { return z < codes; }));
   QB_EXPECTS(std::all_of(matrix.table.begin(), matrix.table.end(), [](float v) { return std::isfinite(v); }));
-  QB_EXPECTS(std::all_of(matrix.codes.begin(), matrix.codes.end(), [&](std::uint8_t c) { return c < levels; }));
+  const auto levels = levels_of(format.levels);
+  QB_EXPECTS(std::all_of(matrix.codes.begin(), matrix.codes.end(), [&](std::uint8_t c) {
+    return format.kind == CodeKind::levels ? c < levels.size() && std::isfinite(levels[c]) : c < codes;
+  }));
+}
+
+void pack_row(const QuantFormat& format, const std::uint8_t* codes, std::int64_t k, std::uint8_t* out) {
+  if (format.levels == LevelSet::trit) {
+    constexpr std::uint8_t kPlace[] = {1, 3, 9, 27, 81};
+    for (std::int64_t j = 0; j < k; ++j) out[j / 5] = std::uint8_t(out[j / 5] + codes[j] * kPlace[j % 5]);
+    return;
+  }
+  for (std::int64_t j = 0; j < k; ++j) {
+    const unsigned code = unsigned(codes[j]) << (j * format.bits % 8);
+    std::uint8_t* byte = out + j * format.bits / 8;
+    byte[0] = std::uint8_t(byte[0] | code);
+    if (code >> 8) byte[1] = std::uint8_t(byte[1] | code >> 8);
+  }
 }
 
 std::string digest_of(const PackedMatrix& matrix) {
@@ -45,10 +107,34 @@ std::string digest_of(const PackedMatrix& matrix) {
   const std::int64_t shape[] = {matrix.n, matrix.k};
   digest.update(to_text(matrix.format)).update(std::as_bytes(std::span(shape))).update(matrix.codes.span());
   digest.update(std::as_bytes(std::span(matrix.scales))).update(std::as_bytes(std::span(matrix.zeros)));
+  for (const auto* list : {&matrix.offsets, &matrix.super_scales, &matrix.super_offsets})
+    digest.update(std::as_bytes(std::span(*list)));
   return digest.update(std::as_bytes(std::span(matrix.table))).hex();
 }
 
+std::size_t super_index(const PackedMatrix& matrix, std::int64_t row, std::int64_t group) {
+  return std::size_t(row * supers_per_row(matrix.format, matrix.k) + group * matrix.format.group / kSuperGroup);
+}
+
 }  // namespace
+
+std::span<const float> levels_of(LevelSet levels) {
+  switch (levels) {
+    case LevelSet::none: break;
+    case LevelSet::binary: return kBinaryLevels;
+    case LevelSet::ternary:
+    case LevelSet::trit: return kTernaryLevels;
+    case LevelSet::e2m1: return kE2m1Levels;
+    case LevelSet::e2m3: return kE2m3Levels;
+    case LevelSet::e3m2: return kE3m2Levels;
+    case LevelSet::e4m3: return kE4m3Levels;
+    case LevelSet::e5m2: return kE5m2Levels;
+    case LevelSet::nf4: return kNf4Levels;
+    case LevelSet::af4: return kAf4Levels;
+    case LevelSet::iq4nl: return kIq4NlLevels;
+  }
+  return {};
+}
 
 std::int64_t PackedMatrix::parameter_index(std::int64_t row, std::int64_t column) const {
   switch (format.sharing) {
@@ -60,8 +146,8 @@ std::int64_t PackedMatrix::parameter_index(std::int64_t row, std::int64_t column
 }
 
 PackedMatrix pack(const UnpackedMatrix& matrix) {
-  check_format(matrix.format);
-  QB_EXPECTS(matrix.format.kind != CodeKind::f32 && matrix.n >= 1 && matrix.k >= 1);
+  QB_EXPECTS(fault_of(matrix.format).empty());
+  QB_EXPECTS(!is_float(matrix.format.kind) && matrix.n >= 1 && matrix.k >= 1);
   check_parameters(matrix);
   PackedMatrix packed;
   packed.format = matrix.format;
@@ -69,18 +155,14 @@ PackedMatrix pack(const UnpackedMatrix& matrix) {
   packed.k = matrix.k;
   packed.scales = matrix.scales;
   packed.zeros = matrix.zeros;
+  packed.offsets = matrix.offsets;
+  packed.super_scales = matrix.super_scales;
+  packed.super_offsets = matrix.super_offsets;
   packed.table = matrix.table;
   packed.codes = Buffer(std::size_t(packed.n * packed.row_bytes()));
-  const int bits = matrix.format.bits;
-  for (std::int64_t row = 0; row < matrix.n; ++row) {
-    auto* out = packed.codes.as<std::uint8_t>() + row * packed.row_bytes();
-    for (std::int64_t j = 0; j < matrix.k; ++j) {
-      const unsigned code = unsigned(matrix.codes[std::size_t(row * matrix.k + j)]) << (j * bits % 8);
-      std::uint8_t* byte = out + j * bits / 8;
-      byte[0] = std::uint8_t(byte[0] | code);
-      if (code >> 8) byte[1] = std::uint8_t(byte[1] | code >> 8);
-    }
-  }
+  for (std::int64_t row = 0; row < matrix.n; ++row)
+    pack_row(matrix.format, matrix.codes.data() + row * matrix.k, matrix.k,
+             packed.codes.as<std::uint8_t>() + row * packed.row_bytes());
   packed.digest = digest_of(packed);
   return packed;
 }
@@ -97,11 +179,30 @@ PackedMatrix pack_f32(MatrixView<const float> weights) {
   return packed;
 }
 
+PackedMatrix pack_bf16(MatrixView<const float> weights) {
+  QB_EXPECTS(weights.rows >= 1 && weights.cols >= 1 && weights.stride >= weights.cols);
+  PackedMatrix packed;
+  packed.format = parse_quant_format("bf16");
+  packed.n = weights.rows;
+  packed.k = weights.cols;
+  packed.codes = Buffer(std::size_t(packed.n * packed.row_bytes()));
+  for (std::int64_t row = 0; row < packed.n; ++row)
+    std::transform(weights.row(row), weights.row(row) + packed.k, packed.codes.as<std::uint16_t>() + row * packed.k,
+                   bf16_from_f32);
+  packed.digest = digest_of(packed);
+  return packed;
+}
+
 void unpack_row(const PackedMatrix& matrix, std::int64_t row, std::uint8_t* codes) {
-  QB_EXPECTS(matrix.format.kind != CodeKind::f32 && row >= 0 && row < matrix.n);
+  QB_EXPECTS(!is_float(matrix.format.kind) && row >= 0 && row < matrix.n);
+  const auto* in = matrix.codes.as<std::uint8_t>() + row * matrix.row_bytes();
+  if (matrix.format.levels == LevelSet::trit) {
+    constexpr int kPlace[] = {1, 3, 9, 27, 81};
+    for (std::int64_t j = 0; j < matrix.k; ++j) codes[j] = std::uint8_t(in[j / 5] / kPlace[j % 5] % 3);
+    return;
+  }
   const int bits = matrix.format.bits;
   const auto mask = (1u << bits) - 1u;
-  const auto* in = matrix.codes.as<std::uint8_t>() + row * matrix.row_bytes();
   for (std::int64_t j = 0; j < matrix.k; ++j) {
     const std::uint8_t* byte = in + j * bits / 8;
     const auto shift = unsigned(j * bits % 8);
@@ -123,19 +224,30 @@ int zero_of(const PackedMatrix& matrix, std::int64_t row, std::int64_t column) {
 
 void dequantize_row(const PackedMatrix& matrix, std::int64_t row, float* values) {
   QB_EXPECTS(row >= 0 && row < matrix.n);
-  if (matrix.format.kind == CodeKind::f32) {
+  const QuantFormat& format = matrix.format;
+  if (format.kind == CodeKind::f32) {
     std::memcpy(values, matrix.codes.as<float>() + row * matrix.k, std::size_t(matrix.row_bytes()));
+    return;
+  }
+  if (format.kind == CodeKind::bf16) {
+    const auto* bits = matrix.codes.as<std::uint16_t>() + row * matrix.k;
+    std::transform(bits, bits + matrix.k, values, f32_from_bf16);
     return;
   }
   std::vector<std::uint8_t> codes(std::size_t(matrix.k));
   unpack_row(matrix, row, codes.data());
+  const auto levels = levels_of(format.levels);
   for (std::int64_t j = 0; j < matrix.k; ++j) {
-    const std::int64_t parameter = matrix.parameter_index(row, j);
-    const int code = codes[std::size_t(j)];
-    if (matrix.format.kind == CodeKind::table)
-      values[j] = matrix.table[std::size_t((parameter << matrix.format.bits) + code)];
+    const auto parameter = std::size_t(matrix.parameter_index(row, j));
+    const auto code = codes[std::size_t(j)];
+    if (format.kind == CodeKind::table)
+      values[j] = matrix.table[(parameter << format.bits) + code];
+    else if (format.kind == CodeKind::levels)
+      values[j] = levels[code] * matrix.scales[parameter];
+    else if (format.offsets)
+      values[j] = float(code) * matrix.scales[parameter] + matrix.offsets[parameter];
     else
-      values[j] = float(code - zero_of(matrix, row, j)) * matrix.scales[std::size_t(parameter)];
+      values[j] = float(code - zero_of(matrix, row, j)) * matrix.scales[parameter];
   }
 }
 
@@ -145,8 +257,24 @@ std::vector<float> dequantize(const PackedMatrix& matrix) {
   return values;
 }
 
+int scale_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group) {
+  return step_of(matrix.scales[std::size_t(row * groups_per_row(matrix.format, matrix.k) + group)],
+                 matrix.super_scales[super_index(matrix, row, group)]);
+}
+
+int offset_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group) {
+  return step_of(matrix.offsets[std::size_t(row * groups_per_row(matrix.format, matrix.k) + group)],
+                 matrix.super_offsets[super_index(matrix, row, group)]);
+}
+
 std::int64_t packed_bytes(const PackedMatrix& matrix) {
-  return std::int64_t(matrix.codes.size() + 4 * matrix.scales.size() + matrix.zeros.size() + 4 * matrix.table.size());
+  constexpr std::int64_t kBits[] = {32, 16, 8, 8, 4, 6, 8};  // of each ScaleType
+  const std::size_t parameters = matrix.scales.size() + matrix.offsets.size();
+  const std::size_t supers = matrix.super_scales.size() + matrix.super_offsets.size();
+  const std::int64_t parameter_bits = std::int64_t(parameters) * kBits[std::size_t(matrix.format.scale)];
+  const std::int64_t super_bytes = std::int64_t(supers) * (matrix.format.scale == ScaleType::e4m3 ? 4 : 2);
+  return std::int64_t(matrix.codes.size() + matrix.zeros.size() + 4 * matrix.table.size()) + (parameter_bits + 7) / 8 +
+         super_bytes;
 }
 
 double bits_per_weight(const PackedMatrix& matrix) {

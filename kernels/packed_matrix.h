@@ -15,9 +15,17 @@ namespace qb {
 ///
 /// codes    each row starts at a byte boundary; within a row code j stands at bit j * bits, low bit first; row stride
 /// is
-///          row_bytes = ceil(k * bits / 8). For f32: the n * k values, little-endian.
-/// scales   [1] per tensor, [n] per channel, [n, groups_per_row] per group; empty for f32 and tables. Finite, > 0.
+///          row_bytes. Trits stand five to a byte, the first as the lowest digit to base 3. For f32 and bf16: the n * k
+///          values, little-endian.
+/// scales   [1] per tensor, [n] per channel, [n, groups_per_row] per group; empty for f32, bf16 and tables. What
+/// decoding
+///          multiplies by: finite, of any sign, and a value that the format's scale type can hold.
 /// zeros    same shape as scales when format.zeros, else empty; each in [0, 2^bits - 1].
+/// offsets  same shape as scales when format.offsets, else empty: the real value of code 0, as the scale type allows.
+/// super_scales, super_offsets
+///          with scale types i4, i6 and i8: [n, supers_per_row] float16 values of which the scales (offsets) are
+///          multiples by an integer in [-2^(b-1), 2^b - 1]; with e4m3: super_scales [1], > 0, times a finite E4M3
+///          value; else empty.
 /// table    [1, 2^bits] or [n, 2^bits] or [n, groups, 2^bits] levels; empty unless CodeKind::table. Finite.
 struct PackedMatrix {
   QuantFormat format;
@@ -25,11 +33,13 @@ struct PackedMatrix {
   Buffer codes;
   std::vector<float> scales;
   std::vector<std::uint8_t> zeros;
+  std::vector<float> offsets;
+  std::vector<float> super_scales, super_offsets;
   std::vector<float> table;
   std::string digest;  ///< SHA-256 over format text, n, k and all arrays; equal contents have equal digests
 
-  std::int64_t row_bytes() const { return format.kind == CodeKind::f32 ? 4 * k : (k * format.bits + 7) / 8; }
-  /// Index into scales/zeros of weight (row, column), and of the first level of its table divided by 2^bits.
+  std::int64_t row_bytes() const { return code_bytes_per_row(format, k); }
+  /// Index into scales/zeros/offsets of weight (row, column), and of the first level of its table divided by 2^bits.
   std::int64_t parameter_index(std::int64_t row, std::int64_t column) const;
 };
 
@@ -41,11 +51,17 @@ struct UnpackedMatrix {
   std::vector<float> scales;
   std::vector<std::uint8_t> zeros;
   std::vector<float> table;
+  std::vector<float> offsets;
+  std::vector<float> super_scales, super_offsets;
 };
 
-PackedMatrix pack(const UnpackedMatrix& matrix);                     ///< checks every invariant above with QB_EXPECTS
-PackedMatrix pack_f32(MatrixView<const float> weights);              ///< CodeKind::f32
-std::vector<std::uint8_t> unpack_codes(const PackedMatrix& matrix);  ///< [n, k]; not for f32
+/// The levels of a set by code; empty for none. Those that are no finite number are no codes of a matrix.
+std::span<const float> levels_of(LevelSet levels);
+
+PackedMatrix pack(const UnpackedMatrix& matrix);          ///< checks every invariant above with QB_EXPECTS
+PackedMatrix pack_f32(MatrixView<const float> weights);   ///< CodeKind::f32
+PackedMatrix pack_bf16(MatrixView<const float> weights);  ///< CodeKind::bf16, rounded to nearest, ties to even
+std::vector<std::uint8_t> unpack_codes(const PackedMatrix& matrix);  ///< [n, k]; not for f32 and bf16
 
 /// One row of the above, [k] codes each.
 void unpack_row(const PackedMatrix& matrix, std::int64_t row, std::uint8_t* codes);
@@ -53,11 +69,17 @@ void unpack_row(const PackedMatrix& matrix, std::int64_t row, std::uint8_t* code
 /// The code of real zero for weight (row, column) of an integer format: stored, or the middle code 2^(bits-1).
 int zero_of(const PackedMatrix& matrix, std::int64_t row, std::int64_t column);
 
-/// The real values [n, k] that every kernel must agree with: integer (code - zero) * scale in float32, or table[code].
+/// The real values [n, k] that every kernel must agree with, in float32: (code - zero) * scale, or code * scale rounded
+/// plus offset, or level[code] * scale, or table[code].
 std::vector<float> dequantize(const PackedMatrix& matrix);
 void dequantize_row(const PackedMatrix& matrix, std::int64_t row, float* values);  ///< one row of it, [k]
 
-/// Bytes of codes, scales (4 each), zeros (1 each) and table (4 each).
+/// The integers of which a format's scales are multiples: scale = super_scale * step. Scale types i4, i6, i8 only.
+int scale_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group);
+int offset_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group);
+
+/// Bytes of codes, scales and offsets as their type stores them, supers (2 each; 4 for e4m3), zeros (1 each), table
+/// (4).
 std::int64_t packed_bytes(const PackedMatrix& matrix);
 
 /// Bits per weight with everything counted: 8 * packed_bytes / (n * k).

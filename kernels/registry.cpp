@@ -72,7 +72,10 @@ const KernelInfo* best_kernel(Activations activations, const QuantFormat& format
 
 }  // namespace
 
-std::string_view name_of(Activations activations) { return activations == Activations::f32 ? "f32" : "s8"; }
+std::string_view name_of(Activations activations) {
+  constexpr std::string_view kNames[] = {"f32", "bf16", "s8", "binary"};
+  return kNames[std::size_t(activations)];
+}
 
 std::span<const KernelInfo> kernels() {
   static const std::vector<KernelInfo> all = [] {

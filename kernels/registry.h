@@ -12,7 +12,8 @@
 
 namespace qb {
 
-enum class Activations : std::uint8_t { f32, s8 };
+/// What a kernel reads; gemm() makes it from float32 rows. binary: their signs, and one scale per row.
+enum class Activations : std::uint8_t { f32, bf16, s8, binary };
 std::string_view name_of(Activations activations);
 
 /// One variant. `name` is the function, the file stem and the word stored in run files: one grep finds the source.

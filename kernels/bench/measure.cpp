@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/random.h"
 #include "kernels/bench/random_matrix.h"
 
 namespace qb {

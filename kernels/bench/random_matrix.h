@@ -16,8 +16,8 @@ enum class Fill : std::uint8_t {
   single,   ///< one activation and one weight of each row differ from zero
 };
 
-/// Weights [n, k] whose codes take every value that the format allows and whose scales, zeros, offsets and tables are of
-/// the size that real weights have; float formats are uniform in [-1, 1]. Equal arguments give equal matrices.
+/// Weights [n, k] whose codes take every value that the format allows and whose scales, zeros, offsets and tables are
+/// of the size that real weights have; float formats are uniform in [-1, 1]. Equal arguments give equal matrices.
 PackedMatrix random_weights(const QuantFormat& format, std::int64_t n, std::int64_t k, std::uint64_t seed,
                             Fill fill = Fill::random);
 

@@ -86,7 +86,7 @@ Buffer interleave(const PackedMatrix& weights, std::int64_t columns, std::int64_
 }  // namespace
 
 bool gemm_s8_q4_accepts(const QuantFormat& format, std::int64_t) {
-  if (format.kind != CodeKind::integer || format.bits > 4) return false;
+  if (format.kind != CodeKind::integer || format.bits > 4 || format.offsets) return false;
   return format.sharing != Sharing::group || format.group % 16 == 0;
 }
 

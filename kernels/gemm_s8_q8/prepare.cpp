@@ -45,7 +45,7 @@ std::int64_t exact_int32_depth(const QuantFormat& format) {
 }
 
 bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {
-  return format.kind == CodeKind::integer && format.sharing != Sharing::group;
+  return format.kind == CodeKind::integer && format.sharing != Sharing::group && !format.offsets;
 }
 
 Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_into_panels(weights, {1, 1, 1}); }

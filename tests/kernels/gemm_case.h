@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/random.h"
 #include "kernels/bench/random_matrix.h"
 #include "kernels/gemm.h"
 

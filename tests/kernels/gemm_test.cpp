@@ -13,9 +13,23 @@ namespace qb {
 namespace {
 
 /// Formats that between them reach every branch of every family.
-const std::vector<std::string> kFormats = {"f32",    "q8c",    "q8t",   "q8cz", "q5cz",   "q3t",
-                                           "t4c",    "t3g16",  "q4g32", "q4c",  "q4g32z", "q4g16",
-                                           "q3g48z", "q2g128", "q1cz",  "q4tz", "q4g64",  "q8g32"};
+const std::vector<std::string> kFormats = {"f32",          "q8c",
+                                           "q8t",          "q8cz",
+                                           "q5cz",         "q3t",
+                                           "t4c",          "t3g16",
+                                           "q4g32",        "q4c",
+                                           "q4g32z",       "q4g16",
+                                           "q3g48z",       "q2g128",
+                                           "q1cz",         "q4tz",
+                                           "q4g64",        "q8g32",
+                                           "bf16",         "q4g32.f16",
+                                           "q5g32o.f16",   "q4g32o.i6",
+                                           "q6g16.i8",     "q8g32.e8m0",
+                                           "binaryc",      "ternaryg256.f16",
+                                           "tritc",        "iq4nlg32.f16",
+                                           "nf4g64",       "e2m1g32.e8m0",
+                                           "e2m1g16.e4m3", "e2m3g32.e8m0",
+                                           "e4m3c",        "e5m2t"};
 
 /// Calls body(kernel, format) for each pair that the table admits and this host can run.
 template <class Body>

@@ -1,0 +1,57 @@
+// Rows of float activations as a kernel wants to read them: part of every timed product.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/gemm_args.h"
+#include "kernels/registry.h"
+
+namespace qb {
+
+/// How the rows of a become int8 codes q with real value scale * (q - zero). bits 2..8: q in
+/// [-(2^(bits-1)-1), 2^(bits-1)-1] where symmetric (zero 0), else [-2^(bits-1), 2^(bits-1)-1].
+struct RowScaling {
+  enum class Kind : std::uint8_t {
+    none,          ///< kernels whose activations are not int8
+    dynamic_rows,  ///< each row by its own absolute maximum, symmetric: scale = absmax / (2^(bits-1)-1), 1 for a zero
+                   ///< row
+    fixed,         ///< scale and zero as given, for every row
+  };
+  Kind kind = Kind::none;
+  int bits = 8;
+  float scale = 1.0f;     ///< > 0, finite; Kind::fixed only
+  std::int32_t zero = 0;  ///< Kind::fixed only
+};
+
+/// Reused between calls so that a timed call allocates nothing once warm.
+struct GemmScratch {
+  std::vector<std::int8_t> codes;
+  std::vector<std::uint16_t> halves;  ///< bf16 rows
+  std::vector<std::uint64_t> bits;    ///< sign rows
+  std::vector<float> scale;
+  std::vector<std::int32_t> zero, group_sum;
+  std::int64_t bytes() const;
+};
+
+/// Float rows, and how they are to be read.
+struct FloatRows {
+  std::int64_t m = 0, k = 0;
+  const float* a = nullptr;  ///< [m, k]
+  std::int64_t stride = 0;
+};
+
+/// Fills the activation fields of `args` (a, a_stride, a_scale, a_zero, a_group_sum) with what kernels of `activations`
+/// read, made by instructions within `isa`; the scratch owns it until the next call. `group` weights along k share a
+/// sum (k: one sum per row). float32 rows are passed through.
+///
+/// bf16     rounded to nearest even; rows zero-padded to a multiple of 64.
+/// s8       by `scaling`; rows padded with the code of zero to a multiple of 64.
+/// binary   bit t is 1 where a[t] >= 0 (so for -0), in 64-bit words, low bit first; bits from k on are 0; a_scale is
+/// the
+///          mean of |a[t]|: 16 sums in double over t mod 16, added in rising order, divided by k, rounded to float32.
+///          Source: Rastegari et al., XNOR-Net (arXiv:1603.05279), section 3.2.
+/// Threads  up to `threads`, by rows; the same bits at every count.
+void make_rows(Activations activations, const FloatRows& rows, const RowScaling& scaling, std::int64_t group, Isa isa,
+               int threads, GemmScratch& scratch, GemmArgs& args);
+
+}  // namespace qb
