@@ -30,6 +30,10 @@ quantbench_optional=(
   "python3-pandas:opens run files in a test"
   "python3-tables:opens run files in a test"
 )
+quantbench_arm=(  # scripts/arm.sh; without them no test for ARM runs
+  "g++-aarch64-linux-gnu:compiles the kernels for ARM"
+  "qemu-user:runs their tests on this machine"
+)
 
 package_is_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
