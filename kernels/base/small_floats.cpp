@@ -44,9 +44,9 @@ constexpr std::uint32_t overflow_code(const FloatFormat& format, std::uint32_t s
   return format.specials == SpecialCodes::ieee ? sign | (max_finite_code(format) + 1) : nan_code(format, sign);
 }
 
-/// The bits of a positive finite magnitude, rounded to the format's mantissa (ties to even) as if its exponent had no
+/// The bits of a positive finite magnitude, rounded to the format's mantissa as if its exponent had no
 /// upper end: consecutive codes are consecutive numbers, so a carry out of the mantissa is the next exponent.
-constexpr std::uint64_t rounded_code(const FloatFormat& format, std::uint64_t magnitude) {
+constexpr std::uint64_t rounded_code(const FloatFormat& format, std::uint64_t magnitude, Ties ties) {
   const int exponent = int(magnitude >> kMantissaBits64) - kBias64;
   const int lowest = 1 - format.bias;
   const int shift = kMantissaBits64 - format.mantissa_bits + std::max(lowest - exponent, 0);
@@ -57,7 +57,8 @@ constexpr std::uint64_t rounded_code(const FloatFormat& format, std::uint64_t ma
   const std::uint64_t rest = significand & ((std::uint64_t{1} << shift) - 1);
   const std::uint64_t half = std::uint64_t{1} << (shift - 1);
   const std::uint64_t base = std::uint64_t(std::max(exponent - lowest, 0)) << format.mantissa_bits;
-  return base + kept + (rest > half || (rest == half && (kept & 1)) ? 1 : 0);  // kept carries the hidden bit
+  return base + kept +
+         (rest > half || (rest == half && (ties == Ties::away || (kept & 1))) ? 1 : 0);  // kept carries the hidden bit
 }
 
 constexpr double kSmallestPower = 0x1.0p-127, kLargestPower = 0x1.0p127;
@@ -75,13 +76,13 @@ constexpr std::uint32_t encode_power(double value, Overflow overflow) {
   return std::uint32_t((std::bit_cast<std::uint64_t>(value) + half) >> kMantissaBits64) - (kBias64 - 127);
 }
 
-constexpr std::uint32_t encode_code(const FloatFormat& format, double value, Overflow overflow) {
+constexpr std::uint32_t encode_code(const FloatFormat& format, double value, Overflow overflow, Ties ties) {
   if (format.specials == SpecialCodes::power) return encode_power(value, overflow);
   const std::uint64_t bits = std::bit_cast<std::uint64_t>(value), magnitude = bits & kMagnitude64;
   const std::uint32_t sign = bits > kMagnitude64 ? sign_bit(format) : 0;
   if (magnitude > kInfinity64) return nan_code(format, sign);
   if (magnitude == kInfinity64) return overflow_code(format, sign, /*infinite=*/true, overflow);
-  const std::uint64_t code = rounded_code(format, magnitude);
+  const std::uint64_t code = rounded_code(format, magnitude, ties);
   if (code > max_finite_code(format)) return overflow_code(format, sign, /*infinite=*/false, overflow);
   if (code == 0 && format.specials == SpecialCodes::minus_nan) return 0;
   return sign | std::uint32_t(code);
@@ -99,8 +100,8 @@ const FloatFormat& float_format(std::string_view name) {
   throw InputError(fmt::format("float format '{}' is not known{}", name, suggestion(name, names)));
 }
 
-std::uint16_t encode(const FloatFormat& format, double value, Overflow overflow) {
-  return std::uint16_t(encode_code(format, value, overflow));
+std::uint16_t encode(const FloatFormat& format, double value, Overflow overflow, Ties ties) {
+  return std::uint16_t(encode_code(format, value, overflow, ties));
 }
 
 std::uint8_t e8m0_at_or_below(double value) {
@@ -115,8 +116,8 @@ std::uint8_t e8m0_at_or_above(double value) {
 }
 
 float f32_from_f16(std::uint16_t bits) { return decode(kFloat16, bits); }
-std::uint16_t f16_from_f32(float value) { return std::uint16_t(encode_code(kFloat16, value, Overflow::special)); }
+std::uint16_t f16_from_f32(float value) { return encode(kFloat16, double(value)); }
 float f32_from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
-std::uint16_t bf16_from_f32(float value) { return std::uint16_t(encode_code(kBfloat16, value, Overflow::special)); }
+std::uint16_t bf16_from_f32(float value) { return encode(kBfloat16, double(value)); }
 
 }  // namespace qb

@@ -72,13 +72,16 @@ enum class Overflow : std::uint8_t {
   sat_all,     ///< infinities become the largest finite number too (ONNX Cast with saturate = 1)
 };
 
-/// The code nearest to `value`, ties to the even code; exactly one rounding, also from float64.
+enum class Ties : std::uint8_t { even, away };
+
+/// The code nearest to `value`; exactly one rounding, also from float64.
 ///
 /// NaN keeps its sign and becomes the quiet NaN, or minus zero where there is none (as ml_dtypes does; OCP leaves it
 /// open). A negative that rounds to zero becomes minus zero where there is one.
-/// E8M0 takes positive values, ties upward (but binary32 subnormals above 2^-127 to 2^-126, as ml_dtypes does). Zero
-/// and negatives become NaN with `special`, else code 0, the smallest power.
-std::uint16_t encode(const FloatFormat& format, double value, Overflow overflow = Overflow::special);
+/// E8M0 takes positive values, ties upward whatever `ties` says (but binary32 subnormals above 2^-127 to 2^-126, as
+/// ml_dtypes does). Zero and negatives become NaN with `special`, else code 0, the smallest power.
+std::uint16_t encode(const FloatFormat& format, double value, Overflow overflow = Overflow::special,
+                     Ties ties = Ties::even);
 
 /// Exact. NaN codes give the positive quiet NaN; bits above the format's must be 0.
 constexpr float decode(const FloatFormat& format, std::uint16_t code) {
