@@ -12,9 +12,13 @@ using PeakLoop = double (*)(std::int64_t steps);
 double f32_peak_portable(std::int64_t steps);
 double f32_peak_avx2(std::int64_t steps);
 double f32_peak_avx512(std::int64_t steps);
+double f32_peak_neon(std::int64_t steps);
 double s8_peak_portable(std::int64_t steps);    ///< widened to int32
 double s8_peak_avx2(std::int64_t steps);        ///< vpmaddubsw, vpmaddwd, vpaddd
 double s8_peak_avx512vnni(std::int64_t steps);  ///< vpdpbusd
+double s8_peak_neon(std::int64_t steps);        ///< smull, sadalp
+double s8_peak_dotprod(std::int64_t steps);     ///< sdot
+double s8_peak_i8mm(std::int64_t steps);        ///< smmla
 double bf16_peak_avx512bf16(std::int64_t steps);
 
 /// Reads `size` bytes (a multiple of 4096, 64-byte aligned) once in rising order.
@@ -22,5 +26,6 @@ using ReadLoop = void (*)(const void* bytes, std::int64_t size);
 void read_peak_portable(const void* bytes, std::int64_t size);
 void read_peak_avx2(const void* bytes, std::int64_t size);
 void read_peak_avx512(const void* bytes, std::int64_t size);
+void read_peak_neon(const void* bytes, std::int64_t size);
 
 }  // namespace qb

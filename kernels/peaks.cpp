@@ -32,6 +32,10 @@ Loops loops_for([[maybe_unused]] Isa isa) {
   if (includes(isa, Isa::avx512)) loops.read = read_peak_avx512;
   if (includes(isa, Isa::avx512vnni)) loops.s8 = s8_peak_avx512vnni;
   if (includes(isa, Isa::avx512bf16)) loops.bf16 = bf16_peak_avx512bf16;
+#elif defined(__aarch64__)
+  if (includes(isa, Isa::neon)) loops = {f32_peak_neon, s8_peak_neon, nullptr, read_peak_neon};
+  if (includes(isa, Isa::dotprod)) loops.s8 = s8_peak_dotprod;
+  if (includes(isa, Isa::i8mm)) loops.s8 = s8_peak_i8mm;
 #endif
   return loops;
 }

@@ -2,7 +2,7 @@
 // float32 when it is loaded, so that the product runs, at the cost of 32 derived bits per weight.
 //
 // Prepared layout: panels (kernels/panels.h) of float32, quad 1: [n, k] for the reference, 16 columns in vectors of 8
-// for avx2, 64 columns in vectors of 16 for avx512.
+// for avx2, 64 columns in vectors of 16 for avx512, 16 columns in vectors of 4 for neon.
 //
 // Source: the order of loops (a panel of the weights in the second-level cache, a tile of the result in registers)
 // follows Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008); layout and tiles are our
@@ -24,5 +24,6 @@ namespace qb {
 void gemm_f32_f32_ref(const GemmArgs& args);
 void gemm_f32_f32_avx2(const GemmArgs& args);
 void gemm_f32_f32_avx512(const GemmArgs& args);
+void gemm_f32_f32_neon(const GemmArgs& args);
 
 }  // namespace qb

@@ -23,5 +23,6 @@ bool gemm_f32_f32_accepts(const QuantFormat&, std::int64_t) { return true; }
 Buffer prepare_f32_f32_ref(const PackedMatrix& weights) { return decode_into_panels(weights, {1, 1, 1}); }
 Buffer prepare_f32_f32_avx2(const PackedMatrix& weights) { return decode_into_panels(weights, {16, 8, 1}); }
 Buffer prepare_f32_f32_avx512(const PackedMatrix& weights) { return decode_into_panels(weights, {64, 16, 1}); }
+Buffer prepare_f32_f32_neon(const PackedMatrix& weights) { return decode_into_panels(weights, {16, 4, 1}); }
 
 }  // namespace qb

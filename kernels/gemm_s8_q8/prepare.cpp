@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -12,7 +13,8 @@ namespace qb {
 
 namespace {
 
-Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape) {
+/// Panels of bytes code - middle, k padded with 0 to `depth`; zeros and sums of codes are moved by the middle too.
+Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape, std::int64_t depth, int middle) {
   if (weights.k > exact_int32_depth(weights.format))
     throw Unsupported(fmt::format("weights of format {} with k = {}: a sum could leave int32; k up to {} is exact",
                                   to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
@@ -22,18 +24,30 @@ Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape) {
   at.zero = at.scale + parameters;
   at.code_sum = at.zero + parameters;
   at.codes = at.code_sum + parameters;
-  Buffer bytes(std::size_t(at.codes + panel_elements(shape, weights.n, weights.k)));
+  Buffer bytes(std::size_t(at.codes + panel_elements(shape, weights.n, depth)));
   *bytes.as<S8Q8>() = at;
   std::byte* base = bytes.data();
-  std::vector<std::uint8_t> row(std::size_t(weights.k));
+  std::vector<std::uint8_t> row(std::size_t(depth), 0);
   for (std::int64_t j = 0; j < weights.n; ++j) {
     unpack_row(weights, j, row.data());
+    const auto end = row.begin() + weights.k;
+    const std::int32_t code_sum = std::accumulate(row.begin(), end, std::int32_t{0});
+    std::transform(row.begin(), end, row.begin(), [&](int code) { return std::uint8_t(code - middle); });
     reinterpret_cast<float*>(base + at.scale)[j] = weights.scales[std::size_t(weights.parameter_index(j, 0))];
-    reinterpret_cast<std::int32_t*>(base + at.zero)[j] = zero_of(weights, j, 0);
-    reinterpret_cast<std::int32_t*>(base + at.code_sum)[j] = std::accumulate(row.begin(), row.end(), std::int32_t{0});
-    fill_panel_column(shape, weights.n, weights.k, j, row.data(), reinterpret_cast<std::uint8_t*>(base + at.codes));
+    reinterpret_cast<std::int32_t*>(base + at.zero)[j] = zero_of(weights, j, 0) - middle;
+    reinterpret_cast<std::int32_t*>(base + at.code_sum)[j] = code_sum - std::int32_t(weights.k) * middle;
+    fill_panel_column(shape, weights.n, depth, j, row.data(), reinterpret_cast<std::uint8_t*>(base + at.codes));
   }
   return bytes;
+}
+
+Buffer widen_unsigned(const PackedMatrix& weights, const PanelShape& shape) {
+  return widen_into_panels(weights, shape, weights.k, 0);
+}
+
+/// ARM multiplies signed bytes with signed bytes, and reads 16 activations at a time.
+Buffer widen_signed(const PackedMatrix& weights, std::int64_t quad) {
+  return widen_into_panels(weights, {16, 8, quad}, round_up(weights.k, 16), 1 << (weights.format.bits - 1));
 }
 
 }  // namespace
@@ -48,8 +62,11 @@ bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {
   return format.kind == CodeKind::integer && format.sharing != Sharing::group && !format.offsets;
 }
 
-Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_into_panels(weights, {1, 1, 1}); }
-Buffer prepare_s8_q8_avx2(const PackedMatrix& weights) { return widen_into_panels(weights, {16, 8, 2}); }
-Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights) { return widen_into_panels(weights, {64, 16, 4}); }
+Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_unsigned(weights, {1, 1, 1}); }
+Buffer prepare_s8_q8_avx2(const PackedMatrix& weights) { return widen_unsigned(weights, {16, 8, 2}); }
+Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights) { return widen_unsigned(weights, {64, 16, 4}); }
+Buffer prepare_s8_q8_neon(const PackedMatrix& weights) { return widen_signed(weights, 2); }
+Buffer prepare_s8_q8_dotprod(const PackedMatrix& weights) { return widen_signed(weights, 4); }
+Buffer prepare_s8_q8_i8mm(const PackedMatrix& weights) { return widen_signed(weights, 8); }
 
 }  // namespace qb

@@ -10,6 +10,9 @@ bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t k);  ///< intege
 Buffer prepare_s8_q8_ref(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx2(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights);
+Buffer prepare_s8_q8_neon(const PackedMatrix& weights);
+Buffer prepare_s8_q8_dotprod(const PackedMatrix& weights);
+Buffer prepare_s8_q8_i8mm(const PackedMatrix& weights);
 
 /// The largest number of products of (activation - zero) and (code - zero) that int32 certainly holds.
 std::int64_t exact_int32_depth(const QuantFormat& format);

@@ -1,0 +1,49 @@
+#include <arm_neon.h>
+
+#include "kernels/quantize_rows/quantize_rows.h"
+
+namespace qb {
+
+namespace {
+
+/// The four values from x[t] on; zeros from x[k] on.
+inline float32x4_t load_below(const float* x, std::int64_t t, std::int64_t k) {
+  if (t + 4 <= k) return vld1q_f32(x + t);
+  float four[4] = {};
+  for (std::int64_t i = 0; i < 4 && t + i < k; ++i) four[i] = x[t + i];
+  return vld1q_f32(four);
+}
+
+}  // namespace
+
+void quantize_row_neon(const QuantizeRowArgs& args) {
+  const float32x4_t scale = vdupq_n_f32(args.scale);
+  const float32x4_t low = vdupq_n_f32(float(args.low - args.zero)), high = vdupq_n_f32(float(args.high - args.zero));
+  const int32x4_t zero = vdupq_n_s32(args.zero);
+  for (std::int64_t t = 0; t < args.padded; t += 16) {
+    int16x4_t words[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      float32x4_t value = vdivq_f32(load_below(args.x, t + 4 * v, args.k), scale);
+      value = vminq_f32(vmaxnmq_f32(value, low), high);  // a NaN becomes low
+      words[v] = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(value), zero));
+    }
+    const int8x8_t early = vmovn_s16(vcombine_s16(words[0], words[1]));
+    const int8x8_t late = vmovn_s16(vcombine_s16(words[2], words[3]));
+    vst1q_s8(args.codes + t, vcombine_s8(early, late));
+  }
+}
+
+float absolute_maximum_neon(const float* x, std::int64_t k) {
+  float32x4_t maximum[4];
+#pragma GCC unroll 4
+  for (float32x4_t& lanes : maximum) lanes = vdupq_n_f32(0.0f);
+  std::int64_t t = 0;
+  for (; t + 16 <= k; t += 16)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) maximum[v] = vmaxnmq_f32(maximum[v], vabsq_f32(vld1q_f32(x + t + 4 * v)));
+  for (; t < k; t += 4) maximum[0] = vmaxnmq_f32(maximum[0], vabsq_f32(load_below(x, t, k)));
+  return vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(maximum[0], maximum[1]), vmaxnmq_f32(maximum[2], maximum[3])));
+}
+
+}  // namespace qb
