@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "kernels/base/error.h"
@@ -22,6 +23,8 @@ constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kAvx2 = Isa::avx2;  // as the compile flags of *_avx2.cpp, and so on
 [[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
 [[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
+[[maybe_unused]] constexpr Isa kDotprod = Isa::neon | Isa::dotprod;
+[[maybe_unused]] constexpr Isa kI8mm = kDotprod | Isa::i8mm;
 
 // clang-format off
 /// Families that accept less come first; within a family the reference, then rising preference.
@@ -42,6 +45,13 @@ constexpr KernelInfo kTable[] = {
      kAvx2, 16, 1, kAnyRows, false, false},
     {"gemm_s8_q8_avx512vnni", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avx512vnni, gemm_s8_q8_avx512vnni,
      kAvx512Vnni, 64, 1, kAnyRows, false, false},
+#elif defined(__aarch64__)
+    {"gemm_s8_q8_neon", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_neon, gemm_s8_q8_neon,
+     Isa::neon, 16, 1, kAnyRows, false, false},
+    {"gemm_s8_q8_dotprod", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_dotprod, gemm_s8_q8_dotprod,
+     kDotprod, 16, 1, kAnyRows, false, false},
+    {"gemm_s8_q8_i8mm", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_i8mm, gemm_s8_q8_i8mm,
+     kI8mm, 16, 1, kAnyRows, false, false},
 #endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
@@ -50,6 +60,9 @@ constexpr KernelInfo kTable[] = {
      kAvx2, 16, 1, kAnyRows, false, false},
     {"gemm_f32_f32_avx512", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_avx512, gemm_f32_f32_avx512,
      kAvx512, 64, 1, kAnyRows, false, false},
+#elif defined(__aarch64__)
+    {"gemm_f32_f32_neon", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_neon, gemm_f32_f32_neon,
+     Isa::neon, 16, 1, kAnyRows, false, false},
 #endif
 };
 // clang-format on
@@ -79,8 +92,9 @@ std::string_view name_of(Activations activations) {
 
 std::span<const KernelInfo> kernels() {
   static const std::vector<KernelInfo> all = [] {
-    std::vector<KernelInfo> rows(std::begin(kTable), std::end(kTable));
-    rows.insert(rows.end(), test_kernels().begin(), test_kernels().end());
+    std::vector<KernelInfo> rows;
+    std::ranges::copy(kTable, std::back_inserter(rows));
+    std::ranges::copy(test_kernels(), std::back_inserter(rows));
     return rows;
   }();
   return all;

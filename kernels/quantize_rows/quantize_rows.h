@@ -27,10 +27,12 @@ using AbsoluteMaximumFn = float (*)(const float* x, std::int64_t k);
 void quantize_row_ref(const QuantizeRowArgs& args);
 void quantize_row_avx2(const QuantizeRowArgs& args);
 void quantize_row_avx512(const QuantizeRowArgs& args);
+void quantize_row_neon(const QuantizeRowArgs& args);
 
 /// max over t of |x[t]|, 0 for k = 0; where a value is NaN, NaN or the maximum of the others.
 float absolute_maximum_ref(const float* x, std::int64_t k);
 float absolute_maximum_avx2(const float* x, std::int64_t k);
 float absolute_maximum_avx512(const float* x, std::int64_t k);
+float absolute_maximum_neon(const float* x, std::int64_t k);
 
 }  // namespace qb

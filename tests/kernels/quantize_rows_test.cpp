@@ -24,6 +24,8 @@ const std::vector<Variant> kVariants = {
 #if defined(__x86_64__)
     {"avx2", Isa::avx2, quantize_row_avx2, absolute_maximum_avx2},
     {"avx512", Isa::avx512, quantize_row_avx512, absolute_maximum_avx512},
+#elif defined(__aarch64__)
+    {"neon", Isa::neon, quantize_row_neon, absolute_maximum_neon},
 #endif
 };
 
