@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with warnings as errors, runs all tests but the long ones; ends with ctest's summary.
-#   --full     also installs the optional tools that some tests look for (so does CI=true)
+#   --full     also installs the optional tools that some tests look for and runs the kernels' tests for ARM under an
+#              emulator (so does CI=true)
 #   --quick    leaves out the sanitizer builds
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +30,10 @@ if [ -z "$quick" ]; then
   build sanitize sanitized-tests && ctest --preset sanitize -j2 -L sanitized || failed=1
   # Data races where threads meet.
   build threads threaded-tests && ctest --preset threads -L threaded || failed=1
+fi
+if [ -n "$full" ]; then
+  scripts/arm.sh --install
+  case $? in 0 | 77) ;; *) failed=1 ;; esac  # 77: it has said why nothing ran
 fi
 ctest --preset ci -j2 -LE long || failed=1
 exit $failed
