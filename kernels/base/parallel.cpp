@@ -48,6 +48,10 @@ void enter(char&) {}
   enter(done);
 }
 
+LibraryThreads::LibraryThreads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+
+LibraryThreads::~LibraryThreads() { omp_set_num_threads(before_); }
+
 int hardware_threads() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

@@ -12,6 +12,18 @@ namespace qb {
 void parallel_for(std::int64_t count, int threads, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body);
 
+/// While it lives, libraries that use OpenMP themselves start at most `threads` threads when this thread calls them.
+class LibraryThreads {
+ public:
+  explicit LibraryThreads(int threads);
+  LibraryThreads(const LibraryThreads&) = delete;
+  LibraryThreads& operator=(const LibraryThreads&) = delete;
+  ~LibraryThreads();
+
+ private:
+  int before_;
+};
+
 int hardware_threads();  ///< processors this process may run on (its affinity mask)
 
 }  // namespace qb

@@ -15,9 +15,7 @@ namespace {
 
 /// Panels of bytes code - middle, k padded with 0 to `depth`; zeros and sums of codes are moved by the middle too.
 Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape, std::int64_t depth, int middle) {
-  if (weights.k > exact_int32_depth(weights.format))
-    throw Unsupported(fmt::format("weights of format {} with k = {}: a sum could leave int32; k up to {} is exact",
-                                  to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
+  require_exact_depth(weights);
   const std::int64_t parameters = round_up(4 * round_up(weights.n, shape.vector), 64);
   S8Q8 at;
   at.scale = 64;
@@ -56,6 +54,12 @@ std::int64_t exact_int32_depth(const QuantFormat& format) {
   constexpr std::int64_t kActivation = 255;  // |code - zero| of an asymmetric int8 activation
   const std::int64_t weight = format.zeros ? (1 << format.bits) - 1 : 1 << (format.bits - 1);
   return std::numeric_limits<std::int32_t>::max() / (kActivation * weight);
+}
+
+void require_exact_depth(const PackedMatrix& weights) {
+  if (weights.k > exact_int32_depth(weights.format))
+    throw Unsupported(fmt::format("weights of format {} with k = {}: a sum could leave int32; k up to {} is exact",
+                                  to_text(weights.format), weights.k, exact_int32_depth(weights.format)));
 }
 
 bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {

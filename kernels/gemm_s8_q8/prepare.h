@@ -6,7 +6,10 @@ namespace qb {
 
 bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t k);  ///< integer, one scale per tensor or channel
 
-/// Each throws Unsupported when k is so large that a sum could leave int32: from 33026 (8 bits with stored zeros) up.
+/// Throws Unsupported when k is so large that a sum could leave int32: from 33026 (8 bits with stored zeros) up.
+void require_exact_depth(const PackedMatrix& weights);
+
+/// Each calls require_exact_depth().
 Buffer prepare_s8_q8_ref(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx2(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights);
