@@ -23,6 +23,14 @@ struct RowScaling {
   std::int32_t zero = 0;  ///< Kind::fixed only
 };
 
+/// The codes that a scaling with its zero can give.
+struct CodeRange {
+  std::int32_t low = 0, high = 0;
+};
+CodeRange code_range(const RowScaling& scaling);
+
+void check_scaling(const RowScaling& scaling);  ///< QB_EXPECTS of every promise above; not for Kind::none
+
 /// Reused between calls so that a timed call allocates nothing once warm.
 struct GemmScratch {
   std::vector<std::int8_t> codes;
@@ -38,6 +46,7 @@ struct FloatRows {
   std::int64_t m = 0, k = 0;
   const float* a = nullptr;  ///< [m, k]
   std::int64_t stride = 0;
+  const std::int8_t* codes = nullptr;  ///< in place of a: as GemmCall::codes
 };
 
 /// Fills the activation fields of `args` (a, a_stride, a_scale, a_zero, a_group_sum) with what kernels of `activations`

@@ -15,15 +15,13 @@ namespace {
 
 void check_call(const PreparedMatrix& w, const GemmCall& call) {
   QB_EXPECTS(w.kernel != nullptr && call.m >= 0 && call.threads >= 1);
-  QB_EXPECTS(call.m == 0 || (call.a != nullptr && call.y != nullptr));
+  QB_EXPECTS(w.kernel->operation == Operation::product);
+  QB_EXPECTS(call.m == 0 || ((call.a != nullptr) != (call.codes != nullptr) && call.y != nullptr));
   QB_EXPECTS(call.a_stride >= w.k && call.y_stride >= w.n);
   const RowScaling& scaling = call.scaling;
   QB_EXPECTS((scaling.kind == RowScaling::Kind::none) == (w.kernel->activations != Activations::s8));
-  if (scaling.kind == RowScaling::Kind::none) return;
-  QB_EXPECTS(scaling.bits >= 2 && scaling.bits <= 8);
-  if (scaling.kind != RowScaling::Kind::fixed) return;
-  const std::int32_t half = 1 << (scaling.bits - 1);
-  QB_EXPECTS(std::isfinite(scaling.scale) && scaling.scale > 0 && scaling.zero >= -half && scaling.zero < half);
+  QB_EXPECTS(call.codes == nullptr || scaling.kind == RowScaling::Kind::fixed);
+  if (scaling.kind != RowScaling::Kind::none) check_scaling(scaling);
 }
 
 /// Parts of `count` units in `step`s that `threads` threads do at once, as a share of what they could do.
@@ -68,9 +66,14 @@ void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
   check_call(w, call);
   if (call.m == 0) return;
   const Activations activations = w.kernel->activations;
-  GemmArgs args{call.m, w.n, w.k, 0, w.n, nullptr, 0, nullptr, nullptr, nullptr, w.bytes.data(), call.y, call.y_stride};
-  make_rows(activations, {call.m, w.k, call.a, call.a_stride}, call.scaling,
+  GemmArgs args{call.m,         w.n,    w.k,           0, w.n, nullptr, 0, nullptr, nullptr, nullptr,
+                w.bytes.data(), call.y, call.y_stride, 1};
+  make_rows(activations, {call.m, w.k, call.a, call.a_stride, call.codes}, call.scaling,
             w.format.sharing == Sharing::group ? w.format.group : w.k, w.kernel->needs, call.threads, scratch, args);
+  if (w.kernel->takes_whole_calls) {
+    args.threads = call.threads;
+    return w.kernel->run(args);
+  }
   const std::int64_t step = w.kernel->column_step, groups = groups_per_row(w.format, w.k);
   if (busy_share(w.n, step, call.threads) >= busy_share(call.m, kRowStep, call.threads)) {
     parallel_for(w.n, call.threads, step, [&](std::int64_t begin, std::int64_t end) {

@@ -29,6 +29,9 @@ struct GemmCall {
   float* y = nullptr;
   std::int64_t y_stride = 0;
   int threads = 1;
+  /// In place of a, for int8 kernels: rows that Kind::fixed of `scaling` has quantized already, row i at
+  /// codes + i * a_stride, readable up to the next multiple of 64, where they hold the code of zero.
+  const std::int8_t* codes = nullptr;
 };
 
 void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch);

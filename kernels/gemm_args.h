@@ -22,6 +22,7 @@ struct GemmArgs {
   const void* w;                    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()
   float* y;                         ///< [m, n], row i at y + i * y_stride; overwritten
   std::int64_t y_stride;
+  int threads;  ///< that the kernel may use itself: 1, or the call's where KernelInfo::takes_whole_calls
 };
 using GemmFn = void (*)(const GemmArgs&);
 

@@ -8,12 +8,17 @@
 
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
+#include "kernels/depthwise_f32_f32/depthwise_f32_f32.h"
+#include "kernels/depthwise_f32_f32/prepare.h"
+#include "kernels/depthwise_s8_q8/depthwise_s8_q8.h"
+#include "kernels/depthwise_s8_q8/prepare.h"
 #include "kernels/gemm_f32_f32/gemm_f32_f32.h"
 #include "kernels/gemm_f32_f32/prepare.h"
-#include "kernels/gemm_s8_q4/gemm_s8_q4.h"
-#include "kernels/gemm_s8_q4/prepare.h"
+#include "kernels/gemm_s8_int/gemm_s8_int.h"
+#include "kernels/gemm_s8_int/prepare.h"
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
 #include "kernels/gemm_s8_q8/prepare.h"
+#include "kernels/peers/peers.h"
 
 namespace qb {
 
@@ -26,16 +31,27 @@ constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kDotprod = Isa::neon | Isa::dotprod;
 [[maybe_unused]] constexpr Isa kI8mm = kDotprod | Isa::i8mm;
 
+constexpr KernelInfo depthwise_row(std::string_view name, std::string_view family, Activations activations,
+                                   bool (*accepts)(const QuantFormat&, std::int64_t),
+                                   Buffer (*prepare)(const PackedMatrix&), DepthwiseFn depthwise, Isa needs) {
+  return {name,  family, activations,          accepts,  prepare, nullptr, needs, 1, 1, kAnyRows, needs == Isa::none,
+          false, false,  Operation::depthwise, depthwise};
+}
+
+/// A peer that splits the product among threads itself.
+[[maybe_unused]] constexpr KernelInfo whole_calls(KernelInfo row) {
+  row.takes_whole_calls = true;
+  return row;
+}
+
 // clang-format off
 /// Families that accept less come first; within a family the reference, then rising preference.
 constexpr KernelInfo kTable[] = {
     // name, family, activations, accepts, prepare, run, needs, column_step, min_rows, max_rows, reference, peer
-    {"gemm_s8_q4_ref", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_ref, gemm_s8_q4_ref,
+    {"gemm_s8_int_ref", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int_ref, gemm_s8_int_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
 #if defined(__x86_64__)
-    {"gemm_s8_q4_avx2", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_avx2, gemm_s8_q4_avx2,
-     kAvx2, 8, 1, kAnyRows, false, false},
-    {"gemm_s8_q4_avx512vnni", "gemm_s8_q4", Activations::s8, gemm_s8_q4_accepts, prepare_s8_q4_avx512vnni, gemm_s8_q4_avx512vnni,
+    {"gemm_s8_int4_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<4>, prepare_s8_int<32, 16>, gemm_s8_int4_avx512vnni,
      kAvx512Vnni, 32, 1, kAnyRows, false, false},
 #endif
     {"gemm_s8_q8_ref", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_ref,
@@ -53,6 +69,10 @@ constexpr KernelInfo kTable[] = {
     {"gemm_s8_q8_i8mm", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_i8mm, gemm_s8_q8_i8mm,
      kI8mm, 16, 1, kAnyRows, false, false},
 #endif
+#if defined(QB_ONEDNN_FILE) && defined(__x86_64__)  // without VNNI its sums of pairs saturate
+    whole_calls({"gemm_s8_q8_onednn", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_onednn, gemm_s8_q8_onednn,
+                 kAvx512Vnni, 1, 1, kAnyRows, false, true}),
+#endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
 #if defined(__x86_64__)
@@ -64,20 +84,47 @@ constexpr KernelInfo kTable[] = {
     {"gemm_f32_f32_neon", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_neon, gemm_f32_f32_neon,
      Isa::neon, 16, 1, kAnyRows, false, false},
 #endif
+#ifdef QB_OPENBLAS_FILE
+    {"gemm_f32_f32_openblas", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_openblas, gemm_f32_f32_openblas,
+     Isa::none, 64, 1, kAnyRows, false, true},
+#endif
+#ifdef QB_ONEDNN_FILE
+    whole_calls({"gemm_f32_f32_onednn", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_onednn, gemm_f32_f32_onednn,
+                 Isa::none, 1, 1, kAnyRows, false, true}),
+#endif
+    // Depthwise: the reference is the row that needs nothing.
+    depthwise_row("depthwise_s8_q8_ref", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_ref, Isa::none),
+#if defined(__x86_64__)
+    depthwise_row("depthwise_s8_q8_avx2", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_avx2, kAvx2),
+    depthwise_row("depthwise_s8_q8_avx512vnni", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_avx512vnni, kAvx512Vnni),
+#endif
+    depthwise_row("depthwise_f32_f32_ref", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_ref, Isa::none),
+#if defined(__x86_64__)
+    depthwise_row("depthwise_f32_f32_avx2", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_avx2, kAvx2),
+    depthwise_row("depthwise_f32_f32_avx512", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_avx512, kAvx512),
+#endif
 };
 // clang-format on
 
-bool computes(const KernelInfo& kernel, Activations activations, const QuantFormat& format, std::int64_t k) {
-  return kernel.activations == activations && kernel.accepts(format, k);
+/// What a kernel is wanted for.
+struct Wanted {
+  Operation operation;
+  Activations activations;
+  const QuantFormat& format;
+  std::int64_t k, rows;
+};
+
+bool computes(const KernelInfo& kernel, const Wanted& wanted) {
+  return kernel.operation == wanted.operation && kernel.activations == wanted.activations &&
+         kernel.accepts(wanted.format, wanted.k);
 }
 
 /// The last usable variant of the first family that accepts the layout; null when none does.
-const KernelInfo* best_kernel(Activations activations, const QuantFormat& format, std::int64_t k, std::int64_t rows,
-                              Isa isa) {
+const KernelInfo* best_kernel(const Wanted& wanted, Isa isa) {
   const KernelInfo* best = nullptr;
   for (const KernelInfo& kernel : kernels()) {
-    if (!computes(kernel, activations, format, k) || (best && kernel.family != best->family)) continue;
-    const bool suits = rows >= kernel.min_rows && rows <= kernel.max_rows && includes(isa, kernel.needs);
+    if (!computes(kernel, wanted) || (best && kernel.family != best->family)) continue;
+    const bool suits = wanted.rows >= kernel.min_rows && wanted.rows <= kernel.max_rows && includes(isa, kernel.needs);
     if (kernel.reference || (suits && !kernel.peer && !kernel.by_name_only)) best = &kernel;
   }
   return best;
@@ -89,6 +136,8 @@ std::string_view name_of(Activations activations) {
   constexpr std::string_view kNames[] = {"f32", "bf16", "s8", "binary"};
   return kNames[std::size_t(activations)];
 }
+
+std::string_view name_of(Operation operation) { return operation == Operation::product ? "product" : "depthwise"; }
 
 std::span<const KernelInfo> kernels() {
   static const std::vector<KernelInfo> all = [] {
@@ -122,10 +171,11 @@ const KernelInfo& reference_of(const KernelInfo& kernel) {
 }
 
 const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format,
-                                std::int64_t k, std::int64_t rows, Isa isa) {
-  if (choice == "best") return best_kernel(activations, format, k, rows, isa);
+                                std::int64_t k, std::int64_t rows, Isa isa, Operation operation) {
+  const Wanted wanted{operation, activations, format, k, rows};
+  if (choice == "best") return best_kernel(wanted, isa);
   if (choice == "reference") {
-    const KernelInfo* best = best_kernel(activations, format, k, rows, Isa::none);
+    const KernelInfo* best = best_kernel(wanted, Isa::none);
     return best ? &reference_of(*best) : nullptr;
   }
   check_kernel_choice(choice);
@@ -133,8 +183,8 @@ const KernelInfo* choose_kernel(std::string_view choice, Activations activations
   if (!includes(isa, named.needs))
     throw Unsupported(fmt::format("kernel '{}' needs {}, but {} is what may be used here", choice, to_text(named.needs),
                                   to_text(isa)));
-  if (computes(named, activations, format, k)) return &named;
-  return best_kernel(activations, format, k, rows, named.needs);
+  if (computes(named, wanted)) return &named;
+  return best_kernel(wanted, named.peer ? isa : named.needs);
 }
 
 void check_kernel_choice(std::string_view choice) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/base/cpu.h"
+#include "kernels/depthwise_args.h"
 #include "kernels/gemm_args.h"
 #include "kernels/packed_matrix.h"
 
@@ -16,20 +17,27 @@ namespace qb {
 enum class Activations : std::uint8_t { f32, bf16, s8, binary };
 std::string_view name_of(Activations activations);
 
+/// What a kernel computes, hence which of its functions is set and who calls it: gemm() or depthwise().
+enum class Operation : std::uint8_t { product, depthwise };
+std::string_view name_of(Operation operation);
+
 /// One variant. `name` is the function, the file stem and the word stored in run files: one grep finds the source.
 struct KernelInfo {
   std::string_view name;
-  std::string_view family;  ///< e.g. "gemm_s8_q4": all variants of one definition
+  std::string_view family;  ///< e.g. "gemm_s8_int": all variants of one definition
   Activations activations;
   bool (*accepts)(const QuantFormat&, std::int64_t k);  ///< layouts that prepare() can read
   Buffer (*prepare)(const PackedMatrix&);  ///< derives the layout that run() reads; counted as memory and load time
-  GemmFn run;
-  Isa needs;                        ///< all of these, or the host may not call it
-  std::int64_t column_step;         ///< columns per panel; gemm() splits columns at multiples of it
-  std::int64_t min_rows, max_rows;  ///< row counts that this variant is meant for (1..INT64_MAX)
-  bool reference;                   ///< the definition other variants of the family are tested against
-  bool peer;                        ///< somebody else's library
-  bool by_name_only = false;        ///< never chosen as "best": a variant made to be wrong in tests
+  GemmFn run;                              ///< Operation::product only, else null
+  Isa needs;                               ///< all of these, or the host may not call it
+  std::int64_t column_step;                ///< columns per panel; gemm() splits columns at multiples of it
+  std::int64_t min_rows, max_rows;         ///< row counts that this variant is meant for (1..INT64_MAX)
+  bool reference;                          ///< the definition other variants of the family are tested against
+  bool peer;                               ///< somebody else's library, which chooses its instructions itself
+  bool by_name_only = false;               ///< never chosen as "best": a variant made to be wrong in tests
+  Operation operation = Operation::product;
+  DepthwiseFn depthwise = nullptr;  ///< Operation::depthwise only
+  bool takes_whole_calls = false;   ///< gemm() does not split the product: the kernel uses GemmArgs::threads itself
 };
 
 /// All variants compiled in. Per family: the reference first, then rising preference.
@@ -49,12 +57,14 @@ const KernelInfo& reference_of(const KernelInfo& kernel);
 /// What a study's `kernels` axis may hold: "best", "reference", or a kernel's name.
 ///
 /// best: the last usable, non-peer variant of the first family that accepts the layout; reference: that family's
-/// reference; a name: that kernel where it accepts layout and activations, "best" of its ISA cap for the other layers.
+/// reference; a name: that kernel where it accepts layout and activations, "best" of its ISA cap (for a peer: of `isa`)
+/// for the other layers.
 /// Row limits guide "best" only; every variant is correct for any number of rows. `isa` is the cap in force.
-/// Returns null when no family computes these activations with this layout.
+/// Only kernels of `operation` are looked at; for Operation::depthwise k is the kernel's area and rows are the results
+/// per channel. Returns null when no family computes these activations with this layout.
 /// Throws Unsupported when a kernel that is named needs instructions outside the cap.
 const KernelInfo* choose_kernel(std::string_view choice, Activations activations, const QuantFormat& format,
-                                std::int64_t k, std::int64_t rows, Isa isa);
+                                std::int64_t k, std::int64_t rows, Isa isa, Operation operation = Operation::product);
 
 /// Throws InputError naming the nearest name when `choice` is none of the above.
 void check_kernel_choice(std::string_view choice);

@@ -78,6 +78,7 @@ Options read_options(int count, char** arguments) {
 /// Whether `kernel` is of the family that would be chosen for the format. Float kernels read every format as the same
 /// float32 panels, so they are measured on f32 only.
 bool applies(const KernelInfo& kernel, const QuantFormat& format, const LayerShape& shape) {
+  if (kernel.operation != Operation::product) return false;
   if (kernel.activations == Activations::f32) return format.kind == CodeKind::f32;
   const KernelInfo* chosen = choose_kernel("reference", kernel.activations, format, shape.k, shape.m, host_isa());
   return chosen != nullptr && chosen->family == kernel.family;

@@ -35,4 +35,18 @@ float absolute_maximum_avx2(const float* x, std::int64_t k);
 float absolute_maximum_avx512(const float* x, std::int64_t k);
 float absolute_maximum_neon(const float* x, std::int64_t k);
 
+/// Codes of one row whose groups are summed; the last group may be shorter.
+struct SumGroupsArgs {
+  const std::int8_t* codes;  ///< [k]
+  std::int64_t k, group;
+  std::int32_t zero;
+  std::int32_t* sums;  ///< [ceil(k / group)]
+};
+using SumGroupsFn = void (*)(const SumGroupsArgs&);
+
+/// sums[g] = sum over the codes of group g of (code - zero), exact.
+void sum_groups_ref(const SumGroupsArgs& args);
+void sum_groups_avx2(const SumGroupsArgs& args);
+void sum_groups_avx512(const SumGroupsArgs& args);
+
 }  // namespace qb

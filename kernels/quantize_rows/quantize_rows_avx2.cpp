@@ -41,4 +41,24 @@ float absolute_maximum_avx2(const float* x, std::int64_t k) {
   return largest;
 }
 
+/// Codes enter as code + 128, which vpsadbw adds as unsigned bytes.
+void sum_groups_avx2(const SumGroupsArgs& args) {
+  const __m256i offset = _mm256_set1_epi8(-128);
+  std::int32_t* sums = args.sums;
+  for (std::int64_t begin = 0; begin < args.k; begin += args.group, ++sums) {
+    const std::int64_t end = begin + args.group < args.k ? begin + args.group : args.k;
+    __m256i sum = _mm256_setzero_si256();
+    std::int64_t t = begin;
+    for (; t + 32 <= end; t += 32) {
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.codes + t));
+      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_xor_si256(codes, offset), _mm256_setzero_si256()));
+    }
+    alignas(32) std::int64_t lanes[4];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), sum);
+    std::int32_t rest = std::int32_t(lanes[0] + lanes[1] + lanes[2] + lanes[3]) - std::int32_t(t - begin) * 128;
+    for (; t < end; ++t) rest += args.codes[t];
+    *sums = rest - std::int32_t(end - begin) * args.zero;
+  }
+}
+
 }  // namespace qb

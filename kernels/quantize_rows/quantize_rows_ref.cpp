@@ -23,4 +23,14 @@ float absolute_maximum_ref(const float* x, std::int64_t k) {
   return maximum;
 }
 
+void sum_groups_ref(const SumGroupsArgs& args) {
+  std::int32_t* sums = args.sums;
+  for (std::int64_t begin = 0; begin < args.k; begin += args.group, ++sums) {
+    const std::int64_t end = begin + args.group < args.k ? begin + args.group : args.k;
+    std::int32_t sum = 0;
+    for (std::int64_t t = begin; t < end; ++t) sum += args.codes[t];
+    *sums = sum - std::int32_t(end - begin) * args.zero;
+  }
+}
+
 }  // namespace qb

@@ -35,6 +35,7 @@ const std::vector<std::string> kFormats = {"f32",          "q8c",
 template <class Body>
 void for_each_kernel(const Body& body) {
   for (const KernelInfo& kernel : kernels()) {
+    if (kernel.operation != Operation::product) continue;
     if (!includes(host_isa(), kernel.needs)) {
       MESSAGE("not run on this host: ", kernel.name);
       continue;

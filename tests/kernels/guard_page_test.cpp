@@ -40,7 +40,7 @@ class GuardedFloats {
 
 TEST_CASE("no kernel reads behind the activations or writes behind the results") {
   for (const KernelInfo& kernel : kernels()) {
-    if (!includes(host_isa(), kernel.needs)) continue;
+    if (kernel.operation != Operation::product || !includes(host_isa(), kernel.needs)) continue;
     for (const char* text : {"f32", "q8c", "q4g32", "q4g16z", "q4c"}) {
       const QuantFormat format = parse_quant_format(text);
       if (!kernel.accepts(format, 64)) continue;

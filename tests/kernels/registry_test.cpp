@@ -28,6 +28,8 @@ TEST_CASE("the table keeps its promises") {
     INFO(kernel.name);
     CHECK(names.insert(kernel.name).second);
     CHECK(kernel.name.starts_with(kernel.family));
+    CHECK((kernel.run != nullptr) == (kernel.operation == Operation::product));
+    CHECK((kernel.depthwise != nullptr) == (kernel.operation == Operation::depthwise));
     CHECK(kernel.column_step >= 1);
     CHECK(kernel.min_rows >= 1);
     CHECK(kernel.min_rows <= kernel.max_rows);
@@ -39,8 +41,8 @@ TEST_CASE("the table keeps its promises") {
     references[family] += kernel.reference;
     if (kernel.reference) CHECK(kernel.needs == Isa::none);
     CHECK(&reference_of(reference_of(kernel)) == &reference_of(kernel));
-    const auto file =
-        std::filesystem::path(QB_SOURCE_ROOT) / "kernels" / kernel.family / (std::string(kernel.name) + ".cpp");
+    const auto file = std::filesystem::path(QB_SOURCE_ROOT) / "kernels" / (kernel.peer ? "peers" : kernel.family) /
+                      (std::string(kernel.name) + ".cpp");
     CHECK(std::filesystem::exists(file));
   }
   for (const auto& [name, count] : references) CHECK(count == 1);
@@ -50,9 +52,9 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   const Isa none = Isa::none;
   CHECK(chosen("best", Activations::f32, "f32", none) == "gemm_f32_f32_ref");
   CHECK(chosen("best", Activations::f32, "q4g32", none) == "gemm_f32_f32_ref");
-  CHECK(chosen("best", Activations::s8, "q4g32", none) == "gemm_s8_q4_ref");
+  CHECK(chosen("best", Activations::s8, "q4g32", none) == "gemm_s8_int_ref");
   CHECK(chosen("best", Activations::s8, "q8c", none) == "gemm_s8_q8_ref");
-  CHECK(chosen("best", Activations::s8, "q8g32", none) == "none");
+  CHECK(chosen("best", Activations::s8, "q8g32", none) == "gemm_s8_int_ref");
   CHECK(chosen("best", Activations::s8, "t4c", none) == "none");
   CHECK(chosen("best", Activations::s8, "f32", none) == "none");
 #if defined(__x86_64__)
@@ -60,12 +62,12 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   CHECK(chosen("best", Activations::f32, "f32", isa_cap("avx512")) == "gemm_f32_f32_avx512");
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512")) == "gemm_s8_q8_avx2");
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512vnni")) == "gemm_s8_q8_avx512vnni");
-  CHECK(chosen("best", Activations::s8, "q4c", isa_cap("best")) == "gemm_s8_q4_avx512vnni");
+  CHECK(chosen("best", Activations::s8, "q4c", isa_cap("best")) == "gemm_s8_int4_avx512vnni");
 #endif
 }
 
 TEST_CASE("reference is the family's reference, under any cap") {
-  CHECK(chosen("reference", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_q4_ref");
+  CHECK(chosen("reference", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_int_ref");
   CHECK(chosen("reference", Activations::f32, "t4c", isa_cap("best")) == "gemm_f32_f32_ref");
   CHECK(chosen("reference", Activations::s8, "t4c", isa_cap("best")) == "none");
 }
@@ -75,7 +77,7 @@ TEST_CASE("a name means that kernel where it applies, and the best of its instru
   CHECK(chosen("gemm_s8_q8_ref", Activations::f32, "f32", isa_cap("best")) == "gemm_f32_f32_ref");
 #if defined(__x86_64__)
   CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q8c", isa_cap("best")) == "gemm_s8_q8_avx2");
-  CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_q4_avx2");
+  CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_int_ref");
   CHECK(chosen("gemm_s8_q8_avx2", Activations::f32, "f32", isa_cap("best")) == "gemm_f32_f32_avx2");
   CHECK_THROWS_WITH_AS(chosen("gemm_s8_q8_avx2", Activations::s8, "q8c", Isa::none),
                        "kernel 'gemm_s8_q8_avx2' needs avx2, but scalar is what may be used here", Unsupported);
