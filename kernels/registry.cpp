@@ -71,7 +71,7 @@ constexpr KernelInfo kTable[] = {
 #endif
 #if defined(QB_ONEDNN_FILE) && defined(__x86_64__)  // without VNNI its sums of pairs saturate
     whole_calls({"gemm_s8_q8_onednn", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_onednn, gemm_s8_q8_onednn,
-                 kAvx512Vnni, 1, 1, kAnyRows, false, true}),
+                 kAvx512Vnni, 64, 1, kAnyRows, false, true}),
 #endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
@@ -90,7 +90,7 @@ constexpr KernelInfo kTable[] = {
 #endif
 #ifdef QB_ONEDNN_FILE
     whole_calls({"gemm_f32_f32_onednn", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_onednn, gemm_f32_f32_onednn,
-                 Isa::none, 1, 1, kAnyRows, false, true}),
+                 Isa::none, 64, 1, kAnyRows, false, true}),
 #endif
     // Depthwise: the reference is the row that needs nothing.
     depthwise_row("depthwise_s8_q8_ref", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_ref, Isa::none),
