@@ -1,46 +1,82 @@
-// Product of 8-bit activations and integer weights of 1 to 4 bits with one scale per group along k, or per channel.
+// Product of 8-bit activations and weights whose levels are integers times a scale: integers of 1 to 8 bits, and the
+// level sets binary, ternary, trit, e2m1 (unit 1/2), e2m3 (unit 1/8) and iq4nl; one scale (and zero or offset) per
+// group along k, per channel or per tensor, in any scale type.
 //
-// Prepared layout: the struct S8Q4 below, then at the offsets it names
-// - reference: codes [n, k] as bytes, scale [n, groups] float32, zero [n, groups] int32.
-// - variants: k is cut into chunks of 32 (16 where the group is no multiple of 32), groups into whole chunks. Panels of
-// 32
-//   columns (avx512vnni, vectors of 16) or 8 (avx2, vectors of 8), the last as narrow as whole vectors allow. In a
-//   panel, for each group: its chunks, then one float32 scale per column. In a chunk, for each vector: chunk / 8 lines
-//   of [column][4] bytes; line i holds codes 4 i .. 4 i + 3 of the chunk in the low halves and those chunk / 2 later in
-//   the high halves. So what a row needs lies in one rising stream. Stored zeros follow in an array of their own,
-//   [panel][group][column] int32. Padding holds code 0, which adds nothing whatever the activation.
+// Prepared layouts begin with the struct S8Int.
 //
-// Source: group-wise weight grids as evaluated by Frantar et al., GPTQ (arXiv:2210.17323), section 4. The layout is our
-// own.
+// Reference: at the offsets it names, level [n, k] int16, scale and offset [n, groups] float32.
+//
+// Panels (all variants but the base-3 ones): some columns side by side (avx512vnni 32 in vectors of 16, avx2 8, neon
+// 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of spans along k. A span is a
+// section of parameters, padded to whole lines of 4 * vector bytes, then its chunks; the last span has only the chunks
+// it needs.
+//
+// - Section: with scale steps, one float16 per column by which they are multiplied, then the same for offsets; then,
+// for
+//   each group of the span, scale, offset and zero point of each column, as far as there are any. Groups never begin or
+//   end but at multiples of 16 or at the end of k.
+// - Chunk: 32 weights along k, eight quads of four. For each vector of columns the planes of the code's bits, low bits
+//   first: the binary digits of `bits`, the largest first (5 = 4 + 1, 7 = 4 + 2 + 1). A plane of p bits has p lines of
+//   [column][4] bytes; quad q lies in line q % p at bit q / p * p of its bytes.
+//
+// Weights beyond k have code 0, and need not mean zero: rows of a hold their zero there.
+//
+// Source: group-wise weight grids as evaluated by Frantar et al., GPTQ (arXiv:2210.17323), section 4; the level sets
+// where kernels/quant_format.h says. The layout is our own.
 #pragma once
 #include "kernels/gemm_args.h"
 
 namespace qb {
 
-/// How the prepared bytes lie; offsets in bytes from the struct, multiples of 64.
-struct S8Q4 {
-  std::int64_t group;         ///< weights per scale; k for one scale per channel
-  std::int64_t groups;        ///< per row
-  std::int64_t chunk;         ///< 16 or 32
-  std::int64_t middle_shift;  ///< real zero is code 1 << middle_shift, unless zeros are stored
-  std::int64_t codes;
-  std::int64_t scale;  ///< reference only
-  std::int64_t zero;   ///< 0: none are stored (the reference always has them)
+/// How scales and offsets lie in a panel. Whatever a format's scale type is, values that its form cannot hold times the
+/// level set's unit exactly are stored as f32.
+enum class S8IntScale : std::int32_t {
+  f32,
+  f16,
+  power,  ///< one byte: the exponent field of a float32, 1 to 254
+  e4m3,   ///< one byte, OCP E4M3; times S8Int::e4m3_unit, which is below 2^119
+  steps,  ///< one byte; (byte + S8Int::lowest_step) times the span's float16 of the column
 };
 
-/// y[i, j] = a_scale[i] * sum over groups g of float(dot(i, j, g)) * scale[j, g], where
-/// dot(i, j, g) = sum over t in g of (a[i, t] - a_zero[i]) * (code[j, t] - zero[j, g])
+/// How the prepared bytes lie; offsets in bytes from the struct, multiples of 64.
+struct S8Int {
+  std::int64_t group;    ///< weights per scale; k for one per channel or tensor
+  std::int64_t groups;   ///< per row
+  std::int64_t bits;     ///< of a code
+  std::int64_t codes;    ///< panels, or the reference's levels
+  std::int64_t scales;   ///< reference only
+  std::int64_t offsets;  ///< reference only
+
+  std::int64_t span;             ///< weights per section of parameters: a multiple of 32, or at least k
+  std::int64_t groups_per_span;  ///< in full spans
+  std::int64_t panel_bytes;      ///< of a panel that is not the last
+  std::int64_t super_bytes;      ///< per column of a section: 0, 2, or 4 with offsets
+  std::int64_t scale_bytes;      ///< per column and group: 4, 2 or 1
+  std::int64_t offset_bytes;     ///< the same, or 0: there are none
+  std::int64_t zero_bytes;       ///< 1, or 0: real zero is level 1 << middle_shift
+  std::int64_t middle_shift;     ///< 32 where zeros or offsets are stored
+  S8IntScale form;               ///< of scales and offsets
+  std::int32_t lowest_step, lowest_offset_step;
+  float e4m3_unit;
+  /// By code: the unsigned level, real level / unit + 2^middle_shift; for integers the code itself (the first 64).
+  std::uint8_t level[64];
+};
+
+/// y[i, j] = a_scale[i] * S, where S starts from 0 and takes, for each group g in rising order,
+///   S = fma(float(dot(i, j, g)), scale[j, g], S), and with offsets then S = fma(float(sum(i, g)), offset[j, g], S);
+///   dot(i, j, g) = sum over t in g of (a[i, t] - a_zero[i]) * level[j, t], sum(i, g) the same with level 1.
+///
+/// level is the code less its zero (less nothing with offsets), or the real level divided by the set's unit; scale is
+/// the unit times the format's scale, in float32.
 ///
 /// Shapes     as named in GemmArgs; m >= 1; rows of a padded with a_zero; a_group_sum [m, groups].
-/// Numbers    a in [-128, 127], code in [0, 15], every value allowed. Each dot is exact in int32 (prepare() refuses a
-/// group
-///            at which it could not be) and becomes float32 by rounding to nearest even. Groups are summed in rising
-///            order by one fused multiply-add each, starting from 0; a_scale is multiplied last. All variants agree bit
+/// Numbers    a in [-128, 127], every code of the format allowed. Both sums are exact in int32 (prepare() refuses a
+///            group at which they could not be) and become float32 by rounding to nearest even. All variants agree bit
 ///            for bit.
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
-void gemm_s8_q4_ref(const GemmArgs& args);
-void gemm_s8_q4_avx2(const GemmArgs& args);
-void gemm_s8_q4_avx512vnni(const GemmArgs& args);
+void gemm_s8_int_ref(const GemmArgs& args);
+void gemm_s8_int4_avx2(const GemmArgs& args);
+void gemm_s8_int4_avx512vnni(const GemmArgs& args);
 
 }  // namespace qb

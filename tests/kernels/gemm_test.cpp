@@ -13,23 +13,20 @@ namespace qb {
 namespace {
 
 /// Formats that between them reach every branch of every family.
-const std::vector<std::string> kFormats = {"f32",          "q8c",
-                                           "q8t",          "q8cz",
-                                           "q5cz",         "q3t",
-                                           "t4c",          "t3g16",
-                                           "q4g32",        "q4c",
-                                           "q4g32z",       "q4g16",
-                                           "q3g48z",       "q2g128",
-                                           "q1cz",         "q4tz",
-                                           "q4g64",        "q8g32",
-                                           "bf16",         "q4g32.f16",
-                                           "q5g32o.f16",   "q4g32o.i6",
-                                           "q6g16.i8",     "q8g32.e8m0",
-                                           "binaryc",      "ternaryg256.f16",
-                                           "tritc",        "iq4nlg32.f16",
-                                           "nf4g64",       "e2m1g32.e8m0",
-                                           "e2m1g16.e4m3", "e2m3g32.e8m0",
-                                           "e4m3c",        "e5m2t"};
+const std::vector<std::string> kFormats = {
+    "f32", "bf16",
+    // integers by channel and tensor
+    "q8c", "q8t", "q8cz", "q8co", "q7c.f16", "q5cz", "q4c", "q4tz", "q3t", "q1cz",
+    // integers in groups
+    "q8g32", "q8g32.f16", "q8g32.e8m0", "q8g16z", "q7g48", "q6g16.i8", "q6g48z", "q5g32.f16", "q5g32o.f16", "q5g32o.i6",
+    "q5g96z.f16", "q4g16", "q4g32", "q4g32z", "q4g64", "q4g32.f16", "q4g32o.f16", "q4g32o.i6", "q4g48", "q4g128.i8",
+    "q3g16.i6", "q3g48z", "q2g16o.i4", "q2g64z", "q2g128", "q1g32o.f16", "q1g256",
+    // sets of levels
+    "binaryc", "binaryg48", "binaryg128.f16", "ternaryc", "ternaryg256.f16", "tritc", "tritg256.f16", "iq4nlc",
+    "iq4nlg32.f16", "iq4nlg32.i6", "nf4g64", "e2m1c", "e2m1g32.e8m0", "e2m1g16.e4m3", "e2m3g32.e8m0", "e2m3g16",
+    "e3m2g32.e8m0", "e4m3c", "e5m2t",
+    // tables
+    "t4c", "t3g16"};
 
 /// Calls body(kernel, format) for each pair that the table admits and this host can run.
 template <class Body>
@@ -123,9 +120,11 @@ TEST_CASE("the bits do not depend on threads, nor on the rows that are multiplie
       const RowScaling scaling = scalings_for(kernel.activations).back();
       INFO(kernel.name, " ", to_text(format), " m=", m, " n=", n, " threads=", threads);
       const std::vector<float> y = product(kernel, c, scaling);
-      CHECK(y == product(kernel, c, scaling, int(threads)));
+      // A peer promises its bound only: in which order it sums is its own affair.
+      const double slack = kernel.peer ? rounding_bound(kernel, c.w) : 0.0;
+      CHECK(disagreement(c, product(kernel, c, scaling, int(threads)), y, slack) == "");
       const GemmCase last_row{1, c.w, {c.a.end() - c.w.k, c.a.end()}};
-      CHECK(product(kernel, last_row, scaling) == std::vector<float>(y.end() - n, y.end()));
+      CHECK(disagreement(last_row, product(kernel, last_row, scaling), {y.end() - n, y.end()}, slack) == "");
     }
   });
 }

@@ -54,7 +54,7 @@ TEST_CASE("h5dump opens the run file") {
   }
   const auto [text, status] = output_of("/usr/bin/h5dump '" + file.path.string() + "'");
   CHECK(status == 0);
-  CHECK(text.find("\"gemm_s8_q4_ref") != std::string::npos);
+  CHECK(text.find("\"gemm_s8_int_ref") != std::string::npos);
   CHECK(text.find("CHARSET") == std::string::npos);
   CHECK(text.find("H5T_VARIABLE") == std::string::npos);
   CHECK(text.find("unable to") == std::string::npos);

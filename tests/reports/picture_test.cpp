@@ -80,8 +80,8 @@ TEST_CASE("reference kernels are left out of the picture, several optimized ones
   RunRecord run = small_record();
   run.plan[0].unit.combination.kernel = "reference";
   CHECK(count_of(svg_picture(run), "<circle") == 2);
-  run.plan[0].unit.combination.kernel = "gemm_s8_q4_avx2";
-  CHECK(count_of(svg_picture(run), ">rtn:w4 gemm_s8_q4_avx2</text>") == 1);
+  run.plan[0].unit.combination.kernel = "gemm_s8_int4_avx2";
+  CHECK(count_of(svg_picture(run), ">rtn:w4 gemm_s8_int4_avx2</text>") == 1);
   for (PlanRow& row : run.plan) row.unit.combination.kernel = "reference";
   CHECK(svg_picture(run).find("no unit with optimized kernels") != std::string::npos);
 }

@@ -44,7 +44,7 @@ inline Measurement small_measurement(const std::string& unit, double run_ns, boo
   m.outcome = Outcome::ok;
   m.started_utc = "2026-01-31T12:34:56Z";
   m.wall_s = 1.5;
-  m.kernels = quantized ? "gemm_s8_q4_ref" : "gemm_f32_ref";
+  m.kernels = quantized ? "gemm_s8_int_ref" : "gemm_f32_ref";
   m.dataset = "glyphs test, 4 samples";
   m.task = "classification";
   m.items = {{0, 1, 2, 3},         {3, 4, 5, 1}, {3, 4, quantized ? 6 : 5, 1}, {3, 0, 5, 1},

@@ -1,0 +1,328 @@
+// Panels of gemm_s8_int against rows of int8, for any decoder of codes_avx512.h. Rows inside: the levels of a chunk are
+// unpacked into registers once and meet every row of a block, whose sums wait in the first-level cache. Included under
+// several instruction-set flags: everything is anonymous.
+#pragma once
+#include "kernels/gemm_s8_int/codes_avx512.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kPanel = 32, kChunk = 32;
+constexpr int kBlock = 64;  // rows whose sums wait together: 16 KiB
+
+/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then moves sums to the stack.
+QB_INLINE void dot(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
+}
+
+QB_INLINE __m512i broadcast_four(const std::int8_t* bytes) {
+  std::int32_t four;
+  __builtin_memcpy(&four, bytes, 4);
+  return _mm512_set1_epi32(four);
+}
+
+/// What turns sums of a * level into the sums of the definition.
+enum class Finish {
+  middle,   ///< the same zero for all weights, a power of two; no zero of activations
+  zeros,    ///< a zero for each column and group, or any zero of activations
+  offsets,  ///< no zeros of weights, any zero of activations
+};
+
+/// Scales and so on of one group.
+template <int kVectors>
+struct Parameters {
+  __m512 scale[kVectors];
+  __m512 offset[kVectors];  ///< Finish::offsets
+  __m512i zero[kVectors];   ///< Finish::zeros
+  __m512i fixed[kVectors];  ///< a_zero * sum of the levels; not Finish::middle
+  __m512i middle_shift;
+  std::int64_t group;
+};
+
+/// A block of rows with one zero against one panel.
+template <int kVectors>
+struct Block {
+  const GemmArgs* args;
+  const S8Int* at;
+  const std::int8_t* a;  ///< the block's first row
+  std::int64_t first_row, rows;
+  std::int64_t ahead;          ///< bytes of the stream to fetch ahead
+  const std::uint8_t* stream;  ///< where the panel is read next
+  const std::uint8_t* record;  ///< parameters of the group that is read next
+  __m512 scale_super[kVectors], offset_super[kVectors];
+  __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero is not 0
+  alignas(64) float sum[kBlock][kVectors][16];          ///< of the groups that are done
+  alignas(64) std::int32_t part[kBlock][kVectors][16];  ///< of the chunks of the group at hand
+
+  QB_INLINE void fetch(std::int64_t lines) const {
+    for (std::int64_t line = 0; line < lines; ++line)
+      _mm_prefetch(reinterpret_cast<const char*>(stream + ahead + 64 * line), _MM_HINT_T0);
+  }
+  QB_INLINE std::int32_t a_zero() const { return args->a_zero[first_row]; }
+};
+
+QB_INLINE __m512i bytes_to_int32(const std::uint8_t* bytes) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+QB_INLINE __m512 halves_to_float(const std::uint8_t* bytes) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
+}
+
+/// 16 scales or offsets.
+QB_INLINE __m512 read_values(const S8Int& at, const std::uint8_t* bytes, std::int32_t lowest_step, __m512 super) {
+  switch (at.form) {
+    case S8IntScale::f32: break;
+    case S8IntScale::f16: return halves_to_float(bytes);
+    case S8IntScale::power: return _mm512_castsi512_ps(_mm512_slli_epi32(bytes_to_int32(bytes), 23));
+    case S8IntScale::e4m3: {
+      // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
+      const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+      const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
+      return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
+    }
+    case S8IntScale::steps:
+      return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(bytes_to_int32(bytes), _mm512_set1_epi32(lowest_step))),
+                           super);
+  }
+  return _mm512_loadu_ps(bytes);
+}
+
+/// Reads what stands at the head of a span.
+template <int kVectors>
+QB_INLINE void open_section(Block<kVectors>& block) {
+  const S8Int& at = *block.at;
+  constexpr std::int64_t kWidth = 16 * kVectors;
+  const std::int64_t record_bytes = at.scale_bytes + at.offset_bytes + at.zero_bytes;
+  const std::int64_t lines = (kWidth * (at.super_bytes + at.groups_per_span * record_bytes) + 63) / 64;
+  for (int v = 0; v < kVectors; ++v) {
+    if (at.super_bytes) block.scale_super[v] = halves_to_float(block.stream + 32 * v);
+    if (at.super_bytes > 2) block.offset_super[v] = halves_to_float(block.stream + 2 * kWidth + 32 * v);
+  }
+  block.record = block.stream + kWidth * at.super_bytes;
+  block.fetch(lines);
+  block.stream += 64 * lines;
+}
+
+/// Reads the parameters of a group whose level_sum is complete.
+template <Finish kFinish, int kVectors>
+QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
+  const S8Int& at = *block.at;
+  with.group = group;
+  with.middle_shift = _mm512_set1_epi32(int(at.middle_shift));
+  const std::uint8_t* record = block.record;
+  for (int v = 0; v < kVectors; ++v)
+    with.scale[v] = read_values(at, record + 16 * v * at.scale_bytes, at.lowest_step, block.scale_super[v]);
+  record += 16 * kVectors * at.scale_bytes;
+  if constexpr (kFinish == Finish::offsets)
+    for (int v = 0; v < kVectors; ++v)
+      with.offset[v] = read_values(at, record + 16 * v * at.offset_bytes, at.lowest_offset_step, block.offset_super[v]);
+  record += 16 * kVectors * at.offset_bytes;
+  if constexpr (kFinish == Finish::zeros)
+    for (int v = 0; v < kVectors; ++v)
+      with.zero[v] = at.zero_bytes ? bytes_to_int32(record + 16 * v) : _mm512_set1_epi32(1 << at.middle_shift);
+  block.record = record + 16 * kVectors * at.zero_bytes;
+  if constexpr (kFinish != Finish::middle)
+    for (int v = 0; v < kVectors; ++v) {
+      with.fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(block.a_zero()), block.level_sum[v]);
+      block.level_sum[v] = _mm512_setzero_si512();
+    }
+}
+
+/// Exact sums of row i over a group become float32 and join the sums of the groups before.
+template <Finish kFinish, int kVectors>
+QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const Parameters<kVectors>& with,
+                            const __m512i* dots, __m512* sum) {
+  const __m512i a_sum = _mm512_set1_epi32(block.args->a_group_sum[i * block.at->groups + with.group]);
+  for (int v = 0; v < kVectors; ++v) {
+    __m512i exact = dots[v];
+    if constexpr (kFinish == Finish::middle)
+      exact = _mm512_sub_epi32(exact, _mm512_sllv_epi32(a_sum, with.middle_shift));
+    if constexpr (kFinish == Finish::zeros) exact = _mm512_sub_epi32(exact, _mm512_mullo_epi32(a_sum, with.zero[v]));
+    if constexpr (kFinish != Finish::middle) exact = _mm512_sub_epi32(exact, with.fixed[v]);
+    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), with.scale[v], sum[v]);
+    if constexpr (kFinish == Finish::offsets)
+      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a_sum), with.offset[v], sum[v]);
+  }
+}
+
+/// finish_group() for row r of a block, whose sums lie in memory.
+template <Finish kFinish, int kVectors>
+QB_INLINE void finish_row(Block<kVectors>& block, std::int64_t r, const Parameters<kVectors>& with,
+                          const __m512i* dots) {
+  __m512 sum[kVectors];
+  for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_load_ps(block.sum[r][v]);
+  finish_group<kFinish>(block, block.first_row + r, with, dots, sum);
+  for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
+}
+
+/// low += the dots of kQuads quads of a row at `a`; kVectors columns share each broadcast, two chains each.
+template <int kVectors, int kQuads>
+QB_INLINE void dot_quads(const __m512i (*levels)[8], int first, const std::int8_t* a, __m512i* low) {
+  __m512i high[kVectors];
+  for (int v = 0; v < kVectors; ++v) high[v] = _mm512_setzero_si512();
+  for (int q = first; q < first + kQuads / 2; ++q) {
+    const __m512i early = broadcast_four(a + 4 * q), late = broadcast_four(a + 4 * (q + kQuads / 2));
+    for (int v = 0; v < kVectors; ++v) {
+      dot(low[v], levels[v][q], early);
+      dot(high[v], levels[v][q + kQuads / 2], late);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) low[v] = _mm512_add_epi32(low[v], high[v]);
+}
+
+/// How a chunk lies to the groups.
+struct Borders {
+  bool first;   ///< a group begins with the chunk
+  bool middle;  ///< one ends after 16 weights, and another begins
+  bool last;    ///< one ends with the chunk, or with the row
+};
+
+/// One chunk, at k = t, against every row of the block. `with` holds the parameters of the groups that end: at the
+/// middle, at the end.
+template <Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
+void multiply_rows(Block<kVectors>& block, std::int64_t t, const __m512i (*levels)[8],
+                   const Parameters<kVectors> (&with)[2]) {
+  __m512i held[kVectors][8];
+  for (int v = 0; v < kVectors; ++v)
+    for (int q = 0; q < 8; ++q) held[v][q] = levels[v][q];
+  const std::int8_t* a = block.a + t;
+  const std::int64_t stride = block.args->a_stride;
+  for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
+    __m512i dots[kVectors];
+    for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+    if constexpr (kMiddle) {
+      dot_quads<kVectors, 4>(held, 0, a, dots);
+      finish_row<kFinish>(block, r, with[0], dots);
+      for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_setzero_si512();
+      dot_quads<kVectors, 4>(held, 4, a, dots);
+    } else {
+      dot_quads<kVectors, 8>(held, 0, a, dots);
+    }
+    if constexpr (kLast)
+      finish_row<kFinish>(block, r, with[1], dots);
+    else
+      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
+  }
+}
+
+template <Finish kFinish, bool kFirst, int kVectors>
+QB_INLINE void multiply_rows(Block<kVectors>& block, std::int64_t t, const Borders& borders, const __m512i (*levels)[8],
+                             const Parameters<kVectors> (&with)[2]) {
+  if (borders.middle)
+    borders.last ? multiply_rows<kFinish, kFirst, true, true>(block, t, levels, with)
+                 : multiply_rows<kFinish, kFirst, true, false>(block, t, levels, with);
+  else
+    borders.last ? multiply_rows<kFinish, kFirst, false, true>(block, t, levels, with)
+                 : multiply_rows<kFinish, kFirst, false, false>(block, t, levels, with);
+}
+
+/// Where the groups lie, chunk by chunk.
+struct GroupWalk {
+  std::int64_t group, end, begin;
+
+  QB_INLINE Borders at(std::int64_t t, std::int64_t size, std::int64_t k) {
+    Borders borders{t == begin, end == t + kChunk / 2 && end < k, false};
+    if (borders.middle) next(size, k);
+    borders.last = end <= t + kChunk;
+    return borders;
+  }
+  QB_INLINE void next(std::int64_t size, std::int64_t k) {
+    ++group;
+    begin = end;
+    end = end + size < k ? end + size : k;
+  }
+};
+
+template <class Codes, Finish kFinish, int kVectors>
+void fill_block(Block<kVectors>& block, std::int64_t column) {
+  const GemmArgs& args = *block.args;
+  const S8Int& at = *block.at;
+  const Codes codes(at);
+  for (std::int64_t r = 0; r < block.rows; ++r)
+    for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], _mm512_setzero_ps());
+  for (int v = 0; v < kVectors; ++v) block.level_sum[v] = _mm512_setzero_si512();
+  GroupWalk walk{0, at.group < args.k ? at.group : args.k, 0};
+  const bool sums_levels = kFinish != Finish::middle && block.a_zero() != 0;
+  std::int64_t span_end = 0;
+  for (std::int64_t t = 0; t < args.k; t += kChunk) {
+    if (t == span_end) {
+      open_section(block);
+      span_end += at.span;
+    }
+    __m512i levels[kVectors][8];
+    for (int v = 0; v < kVectors; ++v) {
+      block.fetch(Codes::kBits);
+      unpack(codes, block.stream, levels[v]);
+      block.stream += 64 * Codes::kBits;
+    }
+    const auto sum_levels = [&](int from, int to) {
+      for (int v = 0; v < kVectors; ++v)
+        for (int q = from; q < to; ++q) dot(block.level_sum[v], levels[v][q], _mm512_set1_epi8(1));
+    };
+    Parameters<kVectors> with[2];
+    const std::int64_t ending = walk.group;
+    const Borders borders = walk.at(t, at.group, args.k);
+    if (borders.middle) {
+      if (sums_levels) sum_levels(0, 4);
+      read_parameters<kFinish>(block, ending, with[0]);
+    }
+    if (sums_levels) sum_levels(borders.middle ? 4 : 0, 8);
+    if (borders.last) {
+      read_parameters<kFinish>(block, walk.group, with[1]);
+      walk.next(at.group, args.k);
+    }
+    borders.first ? multiply_rows<kFinish, true>(block, t, borders, levels, with)
+                  : multiply_rows<kFinish, false>(block, t, borders, levels, with);
+  }
+  const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
+  const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    const std::int64_t i = block.first_row + r;
+    for (int v = 0; v < kVectors; ++v) {
+      const __m512 y = _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), _mm512_load_ps(block.sum[r][v]));
+      _mm512_mask_storeu_ps(args.y + i * args.y_stride + column + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
+                            y);
+    }
+  }
+}
+
+/// Rows from `first` on that share its zero, at most kBlock.
+QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
+  std::int64_t rows = 1;
+  while (rows < kBlock && first + rows < args.m && args.a_zero[first + rows] == args.a_zero[first]) ++rows;
+  return rows;
+}
+
+template <class Codes, int kVectors>
+void fill_panel(const GemmArgs& args, std::int64_t column) {
+  Block<kVectors> block;
+  block.args = &args;
+  block.at = static_cast<const S8Int*>(args.w);
+  for (block.first_row = 0; block.first_row < args.m; block.first_row += block.rows) {
+    block.rows = rows_of_block(args, block.first_row);
+    block.a = static_cast<const std::int8_t*>(args.a) + block.first_row * args.a_stride;
+    block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
+    block.ahead = block.rows == 1 ? 8192 : 2560;
+    if constexpr (Codes::kIntegers)
+      if (block.at->offset_bytes) {
+        fill_block<Codes, Finish::offsets>(block, column);
+        continue;
+      }
+    if (block.at->zero_bytes || block.a_zero() != 0)
+      fill_block<Codes, Finish::zeros>(block, column);
+    else
+      fill_block<Codes, Finish::middle>(block, column);
+  }
+}
+
+/// Columns [n_begin, n_end) of the result.
+template <class Codes>
+QB_INLINE void fill_columns(const GemmArgs& args) {
+  for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel)
+    args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, column) : fill_panel<Codes, 2>(args, column);
+}
+
+}  // namespace
+
+}  // namespace qb
