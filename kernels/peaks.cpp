@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -20,20 +21,21 @@ namespace {
 
 /// The fastest loops that this host may run; null where it has none.
 struct Loops {
-  PeakLoop f32 = f32_peak_portable, s8 = s8_peak_portable, bf16 = nullptr;
+  PeakLoop f32 = f32_peak_portable, s8 = s8_peak_portable, bf16 = nullptr, binary = nullptr;
   ReadLoop read = read_peak_portable;
 };
 
 Loops loops_for([[maybe_unused]] Isa isa) {
   Loops loops;
 #if defined(__x86_64__)
-  if (includes(isa, Isa::avx2)) loops = {f32_peak_avx2, s8_peak_avx2, nullptr, read_peak_avx2};
+  if (includes(isa, Isa::avx2)) loops = {f32_peak_avx2, s8_peak_avx2, nullptr, nullptr, read_peak_avx2};
   if (includes(isa, Isa::avx512)) loops.f32 = f32_peak_avx512;
   if (includes(isa, Isa::avx512)) loops.read = read_peak_avx512;
   if (includes(isa, Isa::avx512vnni)) loops.s8 = s8_peak_avx512vnni;
   if (includes(isa, Isa::avx512bf16)) loops.bf16 = bf16_peak_avx512bf16;
+  if (includes(isa, Isa::avx512vpopcnt)) loops.binary = binary_peak_avx512vpopcnt;
 #elif defined(__aarch64__)
-  if (includes(isa, Isa::neon)) loops = {f32_peak_neon, s8_peak_neon, nullptr, read_peak_neon};
+  if (includes(isa, Isa::neon)) loops = {f32_peak_neon, s8_peak_neon, nullptr, nullptr, read_peak_neon};
   if (includes(isa, Isa::dotprod)) loops.s8 = s8_peak_dotprod;
   if (includes(isa, Isa::i8mm)) loops.s8 = s8_peak_i8mm;
 #endif
@@ -98,7 +100,60 @@ double read_rate(ReadLoop loop, const Buffer& pool, int threads) {
   return double(part * threads) / took;
 }
 
+/// Runs body(thread) on the threads of parallel_for and gives the seconds from the first beginning to the last end.
+template <class Body>
+double timed_in_team(int threads, const Body& body) {
+  std::vector<std::int64_t> begin_ns(std::size_t(threads), 0), end_ns(std::size_t(threads), 0);
+  parallel_for(threads, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      begin_ns[std::size_t(t)] = now_ns();
+      body(t);
+      end_ns[std::size_t(t)] = now_ns();
+    }
+  });
+  return double(std::max<std::int64_t>(*std::ranges::max_element(end_ns) - *std::ranges::min_element(begin_ns), 1)) *
+         1e-9;
+}
+
+PeakLoop loop_for(const Loops& loops, Limit limit) {
+  switch (limit) {
+    case Limit::f32: return loops.f32;
+    case Limit::bf16: return loops.bf16;
+    case Limit::s8: return loops.s8;
+    case Limit::binary: return loops.binary;
+    case Limit::read: break;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+std::string_view name_of(Limit limit) {
+  constexpr std::string_view kNames[] = {"f32", "bf16", "s8", "binary", "read"};
+  return kNames[std::size_t(limit)];
+}
+
+double compute_rate_now(Limit limit, int threads, double seconds) {
+  QB_EXPECTS(limit != Limit::read && threads >= 1 && seconds > 0);
+  const PeakLoop loop = loop_for(loops_for(host_isa()), limit);
+  if (loop == nullptr) return std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> operations(std::size_t(threads), 0.0);
+  const auto limit_ns = std::int64_t(seconds * 1e9);
+  const double took = timed_in_team(threads, [&](std::int64_t t) {
+    for (const std::int64_t start = now_ns(); now_ns() - start < limit_ns;)
+      operations[std::size_t(t)] += loop(kPeakSteps / 10);
+  });
+  return std::accumulate(operations.begin(), operations.end(), 0.0) / took;
+}
+
+double read_rate_now(const void* bytes, std::int64_t size, int threads) {
+  QB_EXPECTS(threads >= 1 && size > 0 && size % (4096 * threads) == 0);
+  const ReadLoop loop = loops_for(host_isa()).read;
+  const std::int64_t part = size / threads;
+  const double took =
+      timed_in_team(threads, [&](std::int64_t t) { loop(static_cast<const std::byte*>(bytes) + t * part, part); });
+  return double(size) / took;
+}
 
 Peaks measure_peaks(int threads, double budget_s) {
   QB_EXPECTS(threads >= 1 && budget_s > 0);
