@@ -9,7 +9,7 @@
 
 namespace qb {
 
-std::string describe_peer(const KernelInfo& kernel) {
+std::string describe_peer([[maybe_unused]] const KernelInfo& kernel) {
 #ifdef QB_OPENBLAS_FILE
   if (kernel.peer && kernel.name.ends_with("_openblas")) return describe_openblas();
 #endif
