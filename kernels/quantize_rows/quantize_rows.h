@@ -48,5 +48,6 @@ using SumGroupsFn = void (*)(const SumGroupsArgs&);
 void sum_groups_ref(const SumGroupsArgs& args);
 void sum_groups_avx2(const SumGroupsArgs& args);
 void sum_groups_avx512(const SumGroupsArgs& args);
+void sum_groups_neon(const SumGroupsArgs& args);
 
 }  // namespace qb

@@ -46,4 +46,18 @@ float absolute_maximum_neon(const float* x, std::int64_t k) {
   return vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(maximum[0], maximum[1]), vmaxnmq_f32(maximum[2], maximum[3])));
 }
 
+/// Codes 16 at a time, widened pair by pair.
+void sum_groups_neon(const SumGroupsArgs& args) {
+  std::int32_t* sums = args.sums;
+  for (std::int64_t begin = 0; begin < args.k; begin += args.group, ++sums) {
+    const std::int64_t end = begin + args.group < args.k ? begin + args.group : args.k;
+    int32x4_t sum = vdupq_n_s32(0);
+    std::int64_t t = begin;
+    for (; t + 16 <= end; t += 16) sum = vpadalq_s16(sum, vpaddlq_s8(vld1q_s8(args.codes + t)));
+    std::int32_t all = vaddvq_s32(sum);
+    for (; t < end; ++t) all += args.codes[t];
+    *sums = all - std::int32_t(end - begin) * args.zero;
+  }
+}
+
 }  // namespace qb

@@ -17,15 +17,16 @@ struct Variant {
   Isa needs;
   QuantizeRowFn quantize;
   AbsoluteMaximumFn absolute_maximum;
+  SumGroupsFn sum_groups;
 };
 
 const std::vector<Variant> kVariants = {
-    {"ref", Isa::none, quantize_row_ref, absolute_maximum_ref},
+    {"ref", Isa::none, quantize_row_ref, absolute_maximum_ref, sum_groups_ref},
 #if defined(__x86_64__)
-    {"avx2", Isa::avx2, quantize_row_avx2, absolute_maximum_avx2},
-    {"avx512", Isa::avx512, quantize_row_avx512, absolute_maximum_avx512},
+    {"avx2", Isa::avx2, quantize_row_avx2, absolute_maximum_avx2, sum_groups_avx2},
+    {"avx512", Isa::avx512, quantize_row_avx512, absolute_maximum_avx512, sum_groups_avx512},
 #elif defined(__aarch64__)
-    {"neon", Isa::neon, quantize_row_neon, absolute_maximum_neon},
+    {"neon", Isa::neon, quantize_row_neon, absolute_maximum_neon, sum_groups_neon},
 #endif
 };
 
@@ -75,6 +76,22 @@ TEST_CASE("all variants give the same codes and maxima at every length, whatever
       x[length / 2] = NAN;
       CHECK(codes_of(variant, x, 0.037f, 0, -127, 127) == codes_of(kVariants[0], x, 0.037f, 0, -127, 127));
     }
+  });
+}
+
+TEST_CASE("all variants give the exact sums of groups, the last of which may be shorter") {
+  for_each_variant([](const Variant& variant) {
+    for (const std::int64_t k : {1, 16, 31, 64, 100, 1000})
+      for (const std::int64_t group : {1, 16, 32, 48, 1000}) {
+        Random random(std::uint64_t(k * group));
+        std::vector<std::int8_t> codes(std::size_t(k), -128);
+        if (group != 48)
+          for (std::int8_t& code : codes) code = std::int8_t(int(random.below(256)) - 128);
+        std::vector<std::int32_t> sums(std::size_t((k + group - 1) / group), -1), expected(sums.size(), 0);
+        for (std::int64_t t = 0; t < k; ++t) expected[std::size_t(t / group)] += codes[std::size_t(t)] - 37;
+        variant.sum_groups({codes.data(), k, group, 37, sums.data()});
+        CHECK(sums == expected);
+      }
   });
 }
 
