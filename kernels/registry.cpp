@@ -53,6 +53,13 @@ constexpr KernelInfo kTable[] = {
 #if defined(__x86_64__)
     {"gemm_s8_int4_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<4>, prepare_s8_int<32, 16>, gemm_s8_int4_avx512vnni,
      kAvx512Vnni, 32, 1, kAnyRows, false, false},
+#elif defined(__aarch64__)
+    {"gemm_s8_int_neon", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 4>, gemm_s8_int_neon,
+     Isa::neon, 8, 1, kAnyRows, false, false},
+    {"gemm_s8_int_dotprod", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 4>, gemm_s8_int_dotprod,
+     kDotprod, 8, 1, kAnyRows, false, false},
+    {"gemm_s8_int_i8mm", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 4>, gemm_s8_int_i8mm,
+     kI8mm, 8, 1, kAnyRows, false, false},
 #endif
     {"gemm_s8_q8_ref", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_ref,
      Isa::none, 1, 1, kAnyRows, true, false},

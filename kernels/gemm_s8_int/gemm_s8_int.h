@@ -6,8 +6,8 @@
 //
 // Reference: at the offsets it names, level [n, k] int16, scale and offset [n, groups] float32.
 //
-// Panels (all variants but the base-3 ones): some columns side by side (avx512vnni 32 in vectors of 16, avx2 8, neon
-// 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of spans along k. A span is a
+// Panels (all variants but the base-3 ones): some columns side by side (avx512vnni 32 in vectors of 16, avx2 8, ARM
+// 8 in vectors of 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of spans along k. A span is a
 // section of parameters, padded to whole lines of 4 * vector bytes, then its chunks; the last span has only the chunks
 // it needs.
 //
@@ -76,6 +76,9 @@ struct S8Int {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_s8_int_ref(const GemmArgs& args);
+void gemm_s8_int_neon(const GemmArgs& args);
+void gemm_s8_int_dotprod(const GemmArgs& args);
+void gemm_s8_int_i8mm(const GemmArgs& args);
 void gemm_s8_int4_avx2(const GemmArgs& args);
 void gemm_s8_int4_avx512vnni(const GemmArgs& args);
 

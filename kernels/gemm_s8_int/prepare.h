@@ -26,8 +26,8 @@ bool gemm_s8_int_accepts_levels(const QuantFormat& format, std::int64_t k) {
 /// zeros) up.
 Buffer prepare_s8_int_ref(const PackedMatrix& weights);
 
-/// Panels of kColumns columns in vectors of kVector, as gemm_s8_int.h describes: 32, 16 for AVX-512; 8, 8 for AVX2; 4,
-/// 4 for NEON.
+/// Panels of kColumns columns in vectors of kVector, as gemm_s8_int.h describes: 32, 16 for AVX-512; 8, 8 for AVX2; 8,
+/// 4 for ARM.
 Buffer prepare_s8_int_panels(const PackedMatrix& weights, std::int64_t columns, std::int64_t vector);
 template <std::int64_t kColumns, std::int64_t kVector>
 Buffer prepare_s8_int(const PackedMatrix& weights) {
