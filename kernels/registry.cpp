@@ -28,6 +28,7 @@ constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kAvx2 = Isa::avx2;  // as the compile flags of *_avx2.cpp, and so on
 [[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
 [[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
+[[maybe_unused]] constexpr Isa kAvx512Vbmi = kAvx512Vnni | Isa::avx512vbmi;
 [[maybe_unused]] constexpr Isa kDotprod = Isa::neon | Isa::dotprod;
 [[maybe_unused]] constexpr Isa kI8mm = kDotprod | Isa::i8mm;
 
@@ -51,8 +52,30 @@ constexpr KernelInfo kTable[] = {
     {"gemm_s8_int_ref", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int_ref, gemm_s8_int_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
 #if defined(__x86_64__)
+    {"gemm_s8_int1_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<1>, prepare_s8_int<32, 16>, gemm_s8_int1_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int2_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<2>, prepare_s8_int<32, 16>, gemm_s8_int2_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int3_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<3>, prepare_s8_int<32, 16>, gemm_s8_int3_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
     {"gemm_s8_int4_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<4>, prepare_s8_int<32, 16>, gemm_s8_int4_avx512vnni,
      kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int5_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<5>, prepare_s8_int<32, 16>, gemm_s8_int5_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int6_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<6>, prepare_s8_int<32, 16>, gemm_s8_int6_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int7_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<7>, prepare_s8_int<32, 16>, gemm_s8_int7_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int8_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<8>, prepare_s8_int<32, 16>, gemm_s8_int8_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int_levels4_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_levels<4>, prepare_s8_int<32, 16>, gemm_s8_int_levels4_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int_levels4_avx512vbmi", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_levels<4>, prepare_s8_int<32, 16>, gemm_s8_int_levels4_avx512vbmi,
+     kAvx512Vbmi, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int_levels6_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_levels<6>, prepare_s8_int<32, 16>, gemm_s8_int_levels6_avx512vnni,
+     kAvx512Vnni, 32, 1, kAnyRows, false, false},
+    {"gemm_s8_int_levels6_avx512vbmi", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_levels<6>, prepare_s8_int<32, 16>, gemm_s8_int_levels6_avx512vbmi,
+     kAvx512Vbmi, 32, 1, kAnyRows, false, false},
 #elif defined(__aarch64__)
     {"gemm_s8_int_neon", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 4>, gemm_s8_int_neon,
      Isa::neon, 8, 1, kAnyRows, false, false},

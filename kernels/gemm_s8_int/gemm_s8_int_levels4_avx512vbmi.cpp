@@ -1,0 +1,24 @@
+#include "kernels/gemm_s8_int/panels_avx512.h"
+
+namespace qb {
+
+namespace {
+
+/// 16 levels, four times over 64 bytes: the index is the low 6 bits of a byte, whatever stands in bits 4 and 5.
+struct Levels16 {
+  static constexpr int kBits = 4;
+  static constexpr bool kIntegers = false;
+  __m512i table;
+  QB_INLINE explicit Levels16(const S8Int& at)
+      : table(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at.level)))) {}
+  template <int kQuad>
+  QB_INLINE __m512i level(const std::uint8_t* lines) const {
+    return _mm512_permutexvar_epi8(code_at<4, 0, kQuad>(lines), table);
+  }
+};
+
+}  // namespace
+
+void gemm_s8_int_levels4_avx512vbmi(const GemmArgs& args) { fill_columns<Levels16>(args); }
+
+}  // namespace qb
