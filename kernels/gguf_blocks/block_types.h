@@ -58,8 +58,8 @@ const BlockType& block_type(int id);                 ///< throws DataError
 /// Bytes of n rows of k weights. Throws Unsupported when k is not a multiple of the block.
 std::int64_t block_bytes(const BlockType& type, std::int64_t n, std::int64_t k);
 
-/// The blocks of a matrix [n, k], row by row. `importance` is empty or [k], the mean square of each input of the layer,
-/// and ignored by types that do not heed it.
+/// The blocks of a matrix [n, k], row by row; single-threaded, and rows do not depend on each other. `importance` is
+/// empty or [k], the mean square of each input of the layer, and ignored by types that do not heed it.
 ///
 /// Throws Unsupported as block_bytes() does; DataError for weights that are not finite or too large for the type's
 /// scales, and for importances that are negative or not finite.

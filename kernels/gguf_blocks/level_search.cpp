@@ -24,7 +24,7 @@ void level_weights(std::span<const float> x, const float* importance, float vari
 
 float fit_levels(std::span<const float> x, const float* weights, int tries) {
   const float maximum = signed_maximum(x);
-  if (std::abs(maximum) < 1e-15f) return 0;
+  if (std::abs(maximum) < kNegligible) return 0;
   float sum_xl = 0, sum_ll = 0;
   const auto sum_for = [&](float inverse) {
     sum_xl = sum_ll = 0;

@@ -13,7 +13,7 @@ void level_weights(std::span<const float> x, const float* importance, float vari
 
 /// The scale for which the weighted squared error of x ~ level * scale is least: that of the first guess, which maps
 /// the maximum to -first_level (or for tries = 0 to first_level itself, the first level being -127), then of scales
-/// that map it to first_level - tries ... first_level + tries. 0 when all x are below 1e-15.
+/// that map it to first_level - tries ... first_level + tries. 0 when all x are negligible (kNegligible).
 float fit_levels(std::span<const float> x, const float* weights, int tries);
 
 }  // namespace qb

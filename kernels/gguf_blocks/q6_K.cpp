@@ -12,7 +12,6 @@
 namespace qb {
 
 void quantize_q6_K(const BlockInput& input, std::uint8_t* block) {
-  constexpr float kNothing = 1e-15f;
   BlockParts parts;
   std::array<float, 16> scales{};
   for (std::size_t group = 0; group < 16; ++group) {
@@ -22,7 +21,7 @@ void quantize_q6_K(const BlockInput& input, std::uint8_t* block) {
     scales[group] = fit_symmetric(x, weights.data(), 32, parts.codes.data() + 16 * group);
   }
   const float maximum = signed_maximum(scales);
-  if (std::abs(maximum) < kNothing) {
+  if (std::abs(maximum) < kNegligible) {
     std::fill_n(block, 210, std::uint8_t(0));
     return;
   }

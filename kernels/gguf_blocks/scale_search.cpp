@@ -9,8 +9,6 @@ namespace qb {
 
 namespace {
 
-constexpr float kNothing = 1e-15f;  // groups without a larger magnitude are stored as zeros
-
 /// Sums of the weighted least-squares fit x ~ scale * code: scale = xl / ll lowers the error by xl^2 / ll.
 struct FitSums {
   float xl = 0, ll = 0;
@@ -62,7 +60,7 @@ float sum_of_squares(std::span<const float> x) {
 
 float fit_symmetric(std::span<const float> x, const float* weights, int limit, std::uint8_t* codes) {
   const float maximum = signed_maximum(x);
-  if (std::abs(maximum) < kNothing) {
+  if (std::abs(maximum) < kNegligible) {
     std::fill_n(codes, x.size(), std::uint8_t(0));
     return 0;
   }
@@ -93,7 +91,7 @@ float fit_symmetric(std::span<const float> x, const float* weights, int limit, s
 
 float fit_symmetric_by_moves(std::span<const float> x, int limit, std::uint8_t* codes) {
   const float maximum = signed_maximum(x);
-  if (std::abs(maximum) < kNothing) {
+  if (std::abs(maximum) < kNegligible) {
     std::fill_n(codes, x.size(), std::uint8_t(0));
     return 0;
   }
@@ -187,7 +185,7 @@ AffineFit fit_affine(std::span<const float> x, const float* weights, int largest
 float fit_steps(std::span<const float> x, const float* weights, int largest, std::int32_t* steps) {
   float maximum = 0;
   for (const float value : x) maximum = std::max(maximum, value);
-  if (maximum < kNothing) {
+  if (maximum < kNegligible) {
     std::fill_n(steps, x.size(), 0);
     return 0;
   }

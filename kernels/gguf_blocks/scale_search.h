@@ -9,6 +9,9 @@
 
 namespace qb {
 
+/// Groups without a larger magnitude are stored as zeros.
+inline constexpr float kNegligible = 1e-15f;
+
 /// The nearest integer, ties to even, for |x| < 2^22; other x give some integer in [-2^22, 2^22).
 int nearest_int(float x);
 
@@ -24,7 +27,7 @@ void importance_weights(std::span<const float> x, const float* importance, float
 float sum_of_squares(std::span<const float> x);
 
 /// Fits x ~ scale * (code - limit) with codes in [0, 2 * limit): 19 scales around -limit / maximum are tried. Returns
-/// the scale, which may be negative; 0, with codes 0, when all x are below 1e-15.
+/// the scale, which may be negative; 0, with codes 0, when all x are negligible.
 float fit_symmetric(std::span<const float> x, const float* weights, int limit, std::uint8_t* codes);
 
 /// The same grid without a search over scales: one code at a time is moved while that lowers the error weighted by x^2,
