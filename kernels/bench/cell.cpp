@@ -1,0 +1,169 @@
+#include "kernels/bench/cell.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "kernels/base/clock.h"
+
+namespace qb {
+
+namespace {
+
+constexpr double kPeakSeconds = 0.0015;
+
+/// One kernel in one cell.
+struct Turn {
+  TableRow row;
+  Subject* subject = nullptr;
+  std::int64_t products = 1;  ///< per block
+};
+
+double seconds_of(Subject& subject, const Problem& problem, int threads, std::int64_t products) {
+  const std::int64_t start = now_ns();
+  for (std::int64_t i = 0; i < products; ++i) multiply(subject, problem, threads);
+  return double(now_ns() - start) * 1e-9;
+}
+
+/// Proves the kernel on one thread and on `threads`.
+Comparison prove(Subject& subject, const Problem& problem, const Expectation& expected, int threads) {
+  multiply(subject, problem, 1);
+  const std::vector<float> alone = subject.y;
+  Comparison proof = compare(*subject.kernel, problem, expected, alone);
+  if (threads == 1 || !proof.fault.empty()) return proof;
+  multiply(subject, problem, threads);
+  if (subject.kernel->peer) return compare(*subject.kernel, problem, expected, subject.y);
+  if (subject.y != alone) proof.fault = "wrong result: the bits depend on the number of threads";
+  return proof;
+}
+
+Turn make_turn(const Bench& bench, const Problem& problem, const LayerShape& shape, int threads, Subject& subject,
+               const Expectation& expected) {
+  Turn turn;
+  turn.row.kernel = subject.kernel;
+  turn.row.format = problem.weights->format;
+  turn.row.shape = shape;
+  turn.row.threads = threads;
+  turn.row.weight_bytes = std::int64_t(subject.weights.front().bytes.size());
+  turn.row.proof = prove(subject, problem, expected, threads);
+  turn.subject = &subject;
+  if (!turn.row.proof.fault.empty()) return turn;
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 2; ++i) least = std::min(least, seconds_of(subject, problem, threads, 1));
+  turn.products = std::max<std::int64_t>(1, std::int64_t(std::ceil(bench.block_s / least)));
+  return turn;
+}
+
+/// The next `size` bytes of the cold memory, or as many as it has.
+double cold_read_rate(Bench& bench, std::int64_t size, int threads) {
+  const std::int64_t step = 4096 * threads;
+  size = std::clamp<std::int64_t>(size / step, 1, std::int64_t(bench.cold.size()) / step) * step;
+  if (bench.cold_at + size > std::int64_t(bench.cold.size())) bench.cold_at = 0;
+  const double rate = read_rate_now(bench.cold.data() + bench.cold_at, size, threads);
+  bench.cold_at += size;
+  return rate;
+}
+
+/// The limit's loop, then directly the block. The first round decides what limits a cold product.
+void take_turn(Bench& bench, Turn& turn, const Problem& problem) {
+  TableRow& row = turn.row;
+  const bool cold = row.shape.m == 1, first = row.time_ns.empty();
+  if (!cold && turn.products > 1) multiply(*turn.subject, problem, row.threads);  // others have used the caches since
+  if (first) row.limit = arithmetic_of(*row.kernel);
+  double rate = compute_rate_now(arithmetic_of(*row.kernel), row.threads, kPeakSeconds);
+  double least_s = operations(row.shape) / rate;
+  if (cold && (first || row.limit == Limit::read)) {
+    const double read = cold_read_rate(bench, row.weight_bytes * turn.products, row.threads);
+    const double read_s = double(row.weight_bytes) / read;
+    if (!first || !(read_s < least_s)) {
+      row.limit = Limit::read;
+      rate = read;
+      least_s = read_s;
+    }
+  }
+  const double took = seconds_of(*turn.subject, problem, row.threads, turn.products) / double(turn.products);
+  row.time_ns.push_back(took * 1e9);
+  row.limit_rate.push_back(rate);
+  row.limit_share.push_back(least_s / took);
+}
+
+void compare_with_peers(std::vector<Turn>& turns) {
+  const TableRow* best = nullptr;
+  for (const Turn& turn : turns)
+    if (turn.row.kernel->peer && !turn.row.time_ns.empty() &&
+        (best == nullptr || spread_of(turn.row.time_ns).median < spread_of(best->time_ns).median))
+      best = &turn.row;
+  if (best == nullptr) return;
+  for (Turn& turn : turns) {
+    if (turn.row.time_ns.empty()) continue;
+    turn.row.best_peer = best->kernel;
+    for (std::size_t i = 0; i < turn.row.time_ns.size(); ++i)
+      turn.row.peer_ratio.push_back(best->time_ns[i] / turn.row.time_ns[i]);
+  }
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> values) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  if (values.empty() || std::ranges::any_of(values, [](double value) { return std::isnan(value); }))
+    return {kNone, kNone, kNone};
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  // The largest reach r for which 2 P(Binomial(n, 1/2) <= r) is at most 5 %; the interval is x[r + 1] to x[n - r].
+  double probability = std::pow(0.5, double(n)), tail = 0;
+  std::size_t cut = 0;
+  for (std::size_t r = 0; r < n / 2; ++r) {
+    tail += probability;
+    if (2 * tail > 0.05) break;
+    cut = r;
+    probability *= double(n - r) / double(r + 1);
+  }
+  return {(values[(n - 1) / 2] + values[n / 2]) / 2, values[cut], values[n - 1 - cut]};
+}
+
+double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * double(shape.n) * double(shape.k); }
+
+Bench make_bench(int rounds) {
+  Bench bench;
+  bench.rounds = rounds;
+  const std::int64_t cache = std::max<std::int64_t>(::sysconf(_SC_LEVEL3_CACHE_SIZE), 0);
+  bench.cold = Buffer(std::size_t(std::max(std::int64_t(256) << 20, 6 * cache)));
+  std::fill_n(bench.cold.as<std::uint64_t>(), bench.cold.size() / 8, 1);  // each page its own memory
+  return bench;
+}
+
+std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, const LayerShape& shape,
+                                      const std::vector<int>& thread_counts,
+                                      const std::vector<const PreparedMatrix*>& kernels) {
+  std::map<const KernelInfo*, Expectation> expected;
+  std::vector<Subject> subjects;
+  for (const PreparedMatrix* weights : kernels) {
+    const KernelInfo& reference = reference_of(*weights->kernel);
+    if (!expected.contains(&reference)) expected.emplace(&reference, expected_of(reference, problem));
+    Subject subject{.kernel = weights->kernel,
+                    .weights = std::vector<PreparedMatrix>(shape.m == 1 ? cold_copies(*weights) : 1, *weights),
+                    .y = std::vector<float>(std::size_t(shape.m * shape.n)),
+                    .scratch = {}};
+    subjects.push_back(std::move(subject));
+  }
+  std::vector<TableRow> rows;
+  for (const int threads : thread_counts) {
+    std::vector<Turn> turns;
+    for (Subject& subject : subjects)
+      turns.push_back(make_turn(bench, problem, shape, threads, subject, expected.at(&reference_of(*subject.kernel))));
+    for (int round = 0; round < bench.rounds; ++round)
+      for (std::size_t i = 0; i < turns.size(); ++i) {
+        Turn& turn = turns[(i + std::size_t(round)) % turns.size()];
+        if (turn.row.proof.fault.empty()) take_turn(bench, turn, problem);
+      }
+    compare_with_peers(turns);
+    for (Turn& turn : turns) rows.push_back(std::move(turn.row));
+  }
+  return rows;
+}
+
+}  // namespace qb

@@ -1,0 +1,137 @@
+#include "kernels/bench/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
+#include "kernels/base/text.h"
+
+namespace qb {
+
+namespace {
+
+const std::vector<std::string> kOptionNames = {"--table",        "--shapes=FILE",   "--formats=LIST",
+                                               "--threads=LIST", "--kernels=LIST",  "--rounds=N",
+                                               "--format=KIND",  "--document=FILE", "--goals=FILE"};
+const std::vector<std::string> kOutputs = {"text", "markdown", "csv", "json"};  // in the order of Output
+constexpr int kLeastRounds = 9;
+constexpr int kMostRounds = 1001;
+
+/// The text behind "--name=", if `argument` begins so.
+std::optional<std::string_view> value_of(std::string_view argument, std::string_view name) {
+  if (!argument.starts_with(name) || argument.substr(name.size(), 1) != "=") return std::nullopt;
+  return argument.substr(name.size() + 1);
+}
+
+int number_in(std::string_view option, std::string_view text, int low, int high) {
+  const auto number = parse_int(text);
+  if (!number || *number < low || *number > high)
+    throw InputError(fmt::format("{}={}: a number from {} to {} is accepted here", option, text, low, high));
+  return int(*number);
+}
+
+QuantFormat format_in(std::string_view text) {
+  try {
+    return parse_quant_format(text);
+  } catch (const DataError& error) {
+    const std::string near = nearest_name(text, default_formats());
+    throw InputError(near.empty() ? error.what() : fmt::format("{}; did you mean '{}'?", error.what(), near));
+  }
+}
+
+std::string kernel_in(std::string_view text) {
+  std::vector<std::string> known = kernel_names();
+  known.insert(known.end(), {"best", "peers", "reference", "all"});
+  if (std::ranges::find(known, text) == known.end())
+    throw InputError(fmt::format("--kernels: kernel '{}' is not known{}", text, suggestion(text, known)));
+  return std::string(text);
+}
+
+Output output_in(std::string_view text) {
+  const auto found = std::ranges::find(kOutputs, text);
+  if (found == kOutputs.end())
+    throw InputError(fmt::format("--format={}: that output is not known{}", text, suggestion(text, kOutputs)));
+  return Output(found - kOutputs.begin());
+}
+
+/// Texts of the options that hold lists, and files, until all are seen.
+struct Lists {
+  std::vector<std::filesystem::path> shape_files;
+  std::string formats = join(default_formats(), ",");
+  std::string threads;
+  std::string kernels = "best,peers";
+};
+
+bool take_value(std::string_view argument, Options& options, Lists& lists) {
+  if (const auto file = value_of(argument, "--shapes"))
+    lists.shape_files.emplace_back(*file);
+  else if (const auto formats = value_of(argument, "--formats"))
+    lists.formats = *formats;
+  else if (const auto threads = value_of(argument, "--threads"))
+    lists.threads = *threads;
+  else if (const auto kernels = value_of(argument, "--kernels"))
+    lists.kernels = *kernels;
+  else if (const auto rounds = value_of(argument, "--rounds"))
+    options.rounds = number_in("--rounds", *rounds, kLeastRounds, kMostRounds);
+  else if (const auto output = value_of(argument, "--format"))
+    options.output = output_in(*output);
+  else if (const auto document = value_of(argument, "--document"))
+    options.document = *document;
+  else if (const auto goals = value_of(argument, "--goals"))
+    options.goals = *goals;
+  else
+    return false;
+  return true;
+}
+
+}  // namespace
+
+const char* const kUsage =
+    "quantbench-kernels: measures every kernel on matrix products, proves each result first\n"
+    "  --table           families, formats, shapes and threads in interleaved rounds, one line per kernel\n"
+    "  --format=KIND     of the table: text (default), markdown, csv, json (with every round)\n"
+    "  --document=FILE   writes the table with the goals of --goals=FILE as a page\n"
+    "  --kernels=LIST    of the table: kernel names, best, peers, reference, all (default: best,peers)\n"
+    "  --rounds=N        of the table, at least 9 (default: 11)\n"
+    "  --shapes=FILE     'm n k # comment' per line; may be repeated (default: configs/shapes/square-4096.txt for the\n"
+    "                    table, else configs/shapes/*.txt)\n"
+    "  --formats=LIST    weight formats, separated by commas\n"
+    "  --threads=LIST    threads per product (default: 1,2 for the table where there are two, else 1)\n"
+    "Without --table and --document: Google Benchmark's report and options, among them\n"
+    "  --benchmark_filter=REGEX  --benchmark_min_time=SECONDS (default: 0.1)  --benchmark_repetitions=N\n"
+    "  --benchmark_format=json  --benchmark_out=FILE\n";
+
+std::vector<std::string> default_formats() {
+  return {"f32",          "bf16",      "q8c",      "q8g32.f16",    "q4g32",        "q4g128",  "q4c",
+          "q4g32.f16",    "q2c",       "ternaryc", "tritc",        "e2m1g32.e8m0", "nf4g64",  "t4c",
+          "iq4nlg32.f16", "e4m3c",     "e5m2c",    "e4m3g32.e8m0", "e2m1g16.e4m3", "binaryc", "q6g16.i8",
+          "q5g32o.i6",    "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
+}
+
+Options read_options(const std::vector<std::string_view>& arguments, const std::filesystem::path& shapes_folder) {
+  Options options;
+  Lists lists;
+  for (const std::string_view argument : arguments) {
+    if (argument == "--table")
+      options.table = true;
+    else if (!take_value(argument, options, lists))
+      throw InputError(fmt::format("option '{}' is not known{}", argument, suggestion(argument, kOptionNames)));
+  }
+  if (options.document.empty() != options.goals.empty())
+    throw InputError("--document and --goals are asked for together: the page says which goals are met");
+  const bool table = options.table || !options.document.empty();
+  if (lists.threads.empty()) lists.threads = table && hardware_threads() > 1 ? "1,2" : "1";
+  for (const std::string_view text : split(lists.formats, ',')) options.formats.push_back(format_in(text));
+  for (const std::string_view text : split(lists.kernels, ',')) options.kernels.push_back(kernel_in(text));
+  for (const std::string_view text : split(lists.threads, ','))
+    options.threads.push_back(number_in("--threads", text, 1, hardware_threads()));
+  if (lists.shape_files.empty() && table) lists.shape_files = {shapes_folder / "square-4096.txt"};
+  if (lists.shape_files.empty()) lists.shape_files = shape_files(shapes_folder);
+  for (const std::filesystem::path& file : lists.shape_files)
+    for (const LayerShape& shape : read_shapes(file)) options.shapes.push_back(shape);
+  return options;
+}
+
+}  // namespace qb
