@@ -26,6 +26,8 @@ quantbench_optional=(
   "ccache:makes a second build quick"
   "curl:talks to the coordinator in a test"
   "hdf5-tools:h5dump opens run files in a test"
+  "libdnnl-dev:oneDNN, a peer that quantbench-kernels measures beside ours"
+  "libopenblas-dev:OpenBLAS, a peer that quantbench-kernels measures beside ours"
   "python3-h5py:opens run files in a test"
   "python3-pandas:opens run files in a test"
   "python3-tables:opens run files in a test"

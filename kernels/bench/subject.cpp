@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kProofProducts = std::int64_t(1) << 28;
 constexpr std::int64_t kColdBytes = std::int64_t(192) << 20;
+constexpr std::int64_t kMostCopies = 1 << 16;
 
 std::vector<std::int64_t> rows_to_prove(std::int64_t m, std::int64_t weights) {
   const std::int64_t count = std::min(m, std::clamp<std::int64_t>(kProofProducts / weights, 2, 1 << 20));
@@ -80,7 +81,8 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
 
 std::size_t cold_copies(const PreparedMatrix& weights) {
   const std::int64_t cache = std::max<std::int64_t>(::sysconf(_SC_LEVEL3_CACHE_SIZE), 0);
-  return std::size_t(std::max(kColdBytes, 6 * cache)) / weights.bytes.size() + 2;
+  const std::int64_t copies = std::max(kColdBytes, 6 * cache) / std::int64_t(weights.bytes.size()) + 2;
+  return std::size_t(std::min(copies, kMostCopies));
 }
 
 void multiply(Subject& subject, const Problem& problem, int threads) {

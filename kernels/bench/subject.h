@@ -39,7 +39,7 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
                    std::span<const float> y);
 
 /// Copies of the prepared weights that keep one of them out of every cache when its turn comes: all together exceed
-/// 192 MiB and six last-level caches.
+/// 192 MiB and six last-level caches, or are 65536.
 std::size_t cold_copies(const PreparedMatrix& weights);
 
 /// A kernel with weights in its own layout, ready to multiply.
