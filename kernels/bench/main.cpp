@@ -7,6 +7,9 @@
 #include <memory>
 
 #include "kernels/base/error.h"
+#include "kernels/base/files.h"
+#include "kernels/bench/document.h"
+#include "kernels/bench/goals.h"
 #include "kernels/bench/measure.h"
 #include "kernels/bench/options.h"
 #include "kernels/bench/table.h"
@@ -30,6 +33,16 @@ void register_benchmarks(const Options& options) {
       }
 }
 
+/// Writes the page and, beside it, its picture.
+void write_document(const Options& options, const Table& table, const MachineFacts& machine,
+                    const std::string& command) {
+  const std::vector<Goal> goals = read_goals(options.goals);
+  const std::vector<Judgement> judged = judge(goals, table, options.threads);
+  write_file_atomically(options.document, performance_page(table, goals, judged, machine, command, options.rounds));
+  std::filesystem::path picture = options.document;
+  write_file_atomically(picture.replace_extension(".svg"), shares_picture(judged));
+}
+
 int run(int count, char** arguments) {
   std::vector<char*> all(arguments, arguments + count);
   std::string min_time = "--benchmark_min_time=0.1";  // ahead of the user's own, which then wins
@@ -37,15 +50,22 @@ int run(int count, char** arguments) {
   int rest = int(all.size());
   benchmark::Initialize(&rest, all.data(), [] { std::fputs(kUsage, stdout); });
   const Options options = read_options({all.begin() + 1, all.begin() + rest}, QB_SHAPES_FOLDER);
+  if (!options.goals.empty()) read_goals(options.goals);  // its faults are known before an hour of measuring
   const std::vector<OpenblasCore> cores = choose_openblas_core();
-  if (!options.table) {
+  if (!options.table && options.document.empty()) {
     register_benchmarks(options);
     benchmark::RunSpecifiedBenchmarks();
     return kExitDone;
   }
   const Table table = measure_table(options);
-  const std::string text = to_text(table, machine_facts(cores), options.output);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const MachineFacts machine = machine_facts(cores);
+  if (options.table) {
+    const std::string text = to_text(table, machine, options.output);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+  std::string command = "quantbench-kernels";
+  for (int i = 1; i < count; ++i) command += fmt::format(" {}", arguments[i]);
+  if (!options.document.empty()) write_document(options, table, machine, command);
   for (const TableRow& row : table.rows)
     if (!row.proof.fault.empty()) return kExitBrokenPromise;
   return kExitDone;

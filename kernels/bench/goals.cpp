@@ -1,0 +1,103 @@
+#include "kernels/bench/goals.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "kernels/base/error.h"
+#include "kernels/base/files.h"
+#include "kernels/base/json.h"
+#include "kernels/base/text.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kMostRows = 1'000'000;
+
+Activations activations_named(Fields& fields, const std::string& name) {
+  constexpr std::array kAll = {Activations::f32, Activations::bf16, Activations::s8, Activations::binary};
+  std::vector<std::string> known;
+  for (const Activations one : kAll) {
+    if (name_of(one) == name) return one;
+    known.emplace_back(name_of(one));
+  }
+  fields.fail("activations", fmt::format("'{}' is not known{}", name, suggestion(name, known)));
+}
+
+Goal goal_from(const Json& object, const std::string& where) {
+  Fields fields(object, where, Blame::user);
+  Goal goal;
+  goal.product = fields.text("product");
+  goal.elsewhere = fields.text_or("elsewhere", "");
+  if (!goal.elsewhere.empty()) {
+    fields.done();
+    return goal;
+  }
+  for (const std::string& name : fields.texts("activations"))
+    goal.activations.push_back(activations_named(fields, name));
+  goal.formats = fields.texts("formats");
+  for (std::string& text : goal.formats) text = to_text(parse_quant_format(text));
+  goal.rows = fields.integers("rows");
+  for (const std::int64_t rows : goal.rows)
+    if (rows < 1 || rows > kMostRows) fields.fail("rows", fmt::format("{} is no number of rows", rows));
+  goal.limit_share = fields.number_or("limit_share", 0);
+  goal.peer_ratio = fields.number_or("peer_ratio", 0);
+  if (!(goal.limit_share >= 0 && goal.limit_share <= 1)) fields.fail("limit_share", "a share is 0 to 1");
+  if (!(goal.peer_ratio >= 0)) fields.fail("peer_ratio", "a ratio is not negative");
+  goal.explanation = fields.text_or("explanation", "");
+  fields.done();
+  return goal;
+}
+
+/// The fastest of our kernels that did this product rightly; null when there is none.
+const TableRow* best_row(const Goal& goal, const Table& table, const Judgement& wanted) {
+  const TableRow* best = nullptr;
+  for (const TableRow& row : table.rows) {
+    if (row.kernel->peer || row.time_ns.empty() || row.threads != wanted.threads || row.shape.m != wanted.rows)
+      continue;
+    if (to_text(row.format) != wanted.format) continue;
+    if (std::ranges::find(goal.activations, row.kernel->activations) == goal.activations.end()) continue;
+    if (best == nullptr || spread_of(row.time_ns).median < spread_of(best->time_ns).median) best = &row;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<Goal> read_goals(const std::filesystem::path& file) {
+  const Json document = parse_json(read_file(file, 1 << 20), file.string(), Blame::user,
+                                   {.depth = 16, .string_bytes = 8 << 10, .comments = true});
+  Fields fields(document, file.string(), Blame::user);
+  std::vector<Goal> goals;
+  for (const Json& one : fields.array("goals"))
+    goals.push_back(goal_from(one, fmt::format("{} goal {}", file.string(), goals.size() + 1)));
+  fields.done();
+  return goals;
+}
+
+std::vector<Judgement> judge(const std::vector<Goal>& goals, const Table& table, const std::vector<int>& threads) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  std::vector<Judgement> all;
+  for (const Goal& goal : goals)
+    for (const std::string& format : goal.formats)
+      for (const std::int64_t rows : goal.rows)
+        for (const int count : threads) {
+          Judgement one{&goal, nullptr, format, rows, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
+          one.row = best_row(goal, table, one);
+          if (one.row != nullptr) {
+            one.share = spread_of(one.row->limit_share);
+            one.ratio = spread_of(one.row->peer_ratio);
+            const bool near = goal.limit_share == 0 || one.share.median >= goal.limit_share;
+            const bool fast = goal.peer_ratio == 0 || !(one.ratio.median < goal.peer_ratio);
+            one.met = near && fast;
+          }
+          all.push_back(one);
+        }
+  return all;
+}
+
+}  // namespace qb
