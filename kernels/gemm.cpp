@@ -93,10 +93,11 @@ void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
 double rounding_bound(const KernelInfo& kernel, const PackedMatrix& weights) {
   if (kernel.activations == Activations::s8 || kernel.activations == Activations::binary)
     return 0.0;  // the families define every rounding: variants agree bit for bit
-  // Reference and variant each err by at most gamma(k) = k u / (1 - k u), u = 2^-24, times sum |a w|, whatever the
-  // order of summation and with or without fused operations (Higham, Accuracy and Stability of Numerical Algorithms,
-  // section 3.1).
-  const double error = double(weights.k) * 0x1p-24;
+  // Reference and variant each err by at most gamma(r) = r u / (1 - r u), u = 2^-24, times sum |a w|, whatever the
+  // order of summation and with or without fused operations, r being the roundings that a term meets (Higham, Accuracy
+  // and Stability of Numerical Algorithms, section 3.1): its product's and at most k - 1 sums', those of w (level times
+  // scale, then an offset), or for sums that are scaled later one more for each segment that is summed before another.
+  const double error = double(weights.k + 4) * 0x1p-24;
   return error < 0.5 ? 2 * error / (1 - error) : 1.0;
 }
 

@@ -14,6 +14,8 @@
 #include "kernels/depthwise_s8_q8/prepare.h"
 #include "kernels/gemm_f32_f32/gemm_f32_f32.h"
 #include "kernels/gemm_f32_f32/prepare.h"
+#include "kernels/gemm_f32_w/gemm_f32_w.h"
+#include "kernels/gemm_f32_w/prepare.h"
 #include "kernels/gemm_s8_int/gemm_s8_int.h"
 #include "kernels/gemm_s8_int/prepare.h"
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
@@ -102,6 +104,14 @@ constexpr KernelInfo kTable[] = {
 #if defined(QB_ONEDNN_FILE) && defined(__x86_64__)  // without VNNI its sums of pairs saturate
     whole_calls({"gemm_s8_q8_onednn", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_onednn, gemm_s8_q8_onednn,
                  kAvx512Vnni, 64, 1, kAnyRows, false, true}),
+#endif
+#if defined(__x86_64__)
+    {"gemm_f32_w_ref", "gemm_f32_w", Activations::f32, gemm_f32_w_accepts, prepare_f32_w_ref, gemm_f32_w_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+    {"gemm_f32_w_avx2", "gemm_f32_w", Activations::f32, gemm_f32_w_accepts, prepare_f32_w_avx2, gemm_f32_w_avx2,
+     kAvx2, 32, 1, kAnyRows, false, false},
+    {"gemm_f32_w_avx512", "gemm_f32_w", Activations::f32, gemm_f32_w_accepts, prepare_f32_w_avx512, gemm_f32_w_avx512,
+     kAvx512, 64, 1, kAnyRows, false, false},
 #endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},

@@ -51,13 +51,16 @@ TEST_CASE("the table keeps its promises") {
 TEST_CASE("best is the last usable variant of the most specific family") {
   const Isa none = Isa::none;
   CHECK(chosen("best", Activations::f32, "f32", none) == "gemm_f32_f32_ref");
-  CHECK(chosen("best", Activations::f32, "q4g32", none) == "gemm_f32_f32_ref");
   CHECK(chosen("best", Activations::s8, "q4g32", none) == "gemm_s8_int_ref");
   CHECK(chosen("best", Activations::s8, "q8c", none) == "gemm_s8_q8_ref");
   CHECK(chosen("best", Activations::s8, "q8g32", none) == "gemm_s8_int_ref");
   CHECK(chosen("best", Activations::s8, "t4c", none) == "none");
   CHECK(chosen("best", Activations::s8, "f32", none) == "none");
 #if defined(__x86_64__)
+  CHECK(chosen("best", Activations::f32, "q4g32", none) == "gemm_f32_w_ref");
+  CHECK(chosen("best", Activations::f32, "q4g32", Isa::avx2) == "gemm_f32_w_avx2");
+  CHECK(chosen("best", Activations::f32, "e4m3c", isa_cap("avx512")) == "gemm_f32_w_avx512");
+  CHECK(chosen("best", Activations::f32, "q4g24", isa_cap("avx512")) == "gemm_f32_f32_avx512");
   CHECK(chosen("best", Activations::f32, "f32", Isa::avx2) == "gemm_f32_f32_avx2");
   CHECK(chosen("best", Activations::f32, "f32", isa_cap("avx512")) == "gemm_f32_f32_avx512");
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512")) == "gemm_s8_q8_avx2");
@@ -68,7 +71,7 @@ TEST_CASE("best is the last usable variant of the most specific family") {
 
 TEST_CASE("reference is the family's reference, under any cap") {
   CHECK(chosen("reference", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_int_ref");
-  CHECK(chosen("reference", Activations::f32, "t4c", isa_cap("best")) == "gemm_f32_f32_ref");
+  CHECK(chosen("reference", Activations::f32, "t4g24", isa_cap("best")) == "gemm_f32_f32_ref");
   CHECK(chosen("reference", Activations::s8, "t4c", isa_cap("best")) == "none");
 }
 

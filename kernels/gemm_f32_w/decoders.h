@@ -1,0 +1,207 @@
+// Codes of weight_panels.h become levels in registers. Written once for all instruction sets: `Vector` is the struct of
+// vector_avx512.h or vector_avx2.h. Included under several instruction-set flags: everything is anonymous and inlined.
+//
+// A decoder is a struct with
+// - kBits of a code, and kStream: whether one row is best decoded from the stream into registers, or by way of a strip;
+// - begin_group(parameters): reads what columns have of their own, for the panel's vectors;
+// - low<kShift>(word, v), high<kShift>(word, v): the levels of vector v whose codes stand at bit kShift, or 16 above
+//   it, in each 32 bits of `word`. What stands above the code is anything.
+#pragma once
+#include "kernels/gemm_f32_f32/inlining.h"
+#include "kernels/gemm_f32_w/weight_panels.h"
+
+namespace qb {
+
+namespace {
+
+/// A constant that a function can take.
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
+
+/// body(Constant<kBegin>), ..., body(Constant<kEnd - 1>), unrolled before anything else is optimized.
+template <int kBegin, int kEnd, class Body>
+QB_INLINE void unrolled(const Body& body) {
+  if constexpr (kBegin < kEnd) {
+    body(Constant<kBegin>{});
+    unrolled<kBegin + 1, kEnd>(body);
+  }
+}
+
+/// The scales (or offsets) of one vector of columns.
+template <class Vector>
+QB_INLINE typename Vector::Floats load_scales(ScaleForm form, const unsigned char* parameters, int v) {
+  switch (form) {
+    case ScaleForm::f32: return Vector::load(reinterpret_cast<const float*>(parameters) + v * Vector::kLanes);
+    case ScaleForm::f16: return Vector::from_f16(parameters + 2 * v * Vector::kLanes);
+    case ScaleForm::power: return Vector::power(Vector::from_bytes(parameters + v * Vector::kLanes));
+    case ScaleForm::none: break;
+  }
+  return Vector::all(1.0f);
+}
+
+QB_INLINE std::int64_t bytes_of_scale(ScaleForm form) {
+  return form == ScaleForm::f32 ? 4 : form == ScaleForm::f16 ? 2 : form == ScaleForm::power ? 1 : 0;
+}
+
+/// Levels of up to 4 bits by a table in registers.
+template <class Vector, int kCodeBits, int kVectors>
+struct FewLevels {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = true;
+  typename Vector::Table16 table;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+
+  QB_INLINE explicit FewLevels(const WeightPanels& w) : table(Vector::load_table(w.table)) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int) const {
+    return Vector::look_up(table, Vector::template right<kShift>(word));
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int) const {
+    return Vector::look_up(table, Vector::template right<kShift + 16>(word));
+  }
+};
+
+/// Levels of 5 to 8 bits by a table in memory.
+template <class Vector, int kCodeBits, int kVectors>
+struct ManyLevels {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = false;
+  const float* table;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+
+  QB_INLINE explicit ManyLevels(const WeightPanels& w) : table(w.table) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int) const {
+    const Words mask = Vector::all_words((1u << kBits) - 1u);
+    return Vector::gather(table, Vector::both(Vector::template right<kShift>(word), mask));
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int v) const {
+    return low<kShift + 16>(word, v);
+  }
+};
+
+/// Levels by a table of each column, [level][width].
+template <class Vector, int kCodeBits, int kVectors>
+struct ColumnLevels {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = false;
+  const float* table = nullptr;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+
+  QB_INLINE explicit ColumnLevels(const WeightPanels&) {}
+  QB_INLINE void begin_group(const unsigned char* parameters) { table = reinterpret_cast<const float*>(parameters); }
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int v) const {
+    constexpr int kLogWidth = (kVectors == 4 ? 2 : 0) + (Vector::kLanes == 16 ? 4 : 3);
+    static_assert(1 << kLogWidth == kVectors * Vector::kLanes);
+    const Words mask = Vector::all_words(((1u << kBits) - 1u) << kLogWidth);
+    Words row = word;  // the code times the width
+    if constexpr (kShift > kLogWidth)
+      row = Vector::template right<kShift - kLogWidth>(word);
+    else
+      row = Vector::template left<kLogWidth - kShift>(word);
+    return Vector::gather(table + v * Vector::kLanes, Vector::either(Vector::both(row, mask), Vector::lane_numbers()));
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int v) const {
+    return low<0>(Vector::template right<kShift + 16>(word), v);
+  }
+};
+
+/// code - zero: the code becomes the low mantissa bits of 2^23, and 2^23 + zero is subtracted; exact.
+template <class Vector, int kCodeBits, int kVectors>
+struct Integers {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = true;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+  Floats zero[kVectors];
+  std::int64_t zeros_at;  ///< in a group's parameters; 0 bytes of scales cannot be: integers have some
+  bool own_zeros;
+
+  QB_INLINE explicit Integers(const WeightPanels& w)
+      : zeros_at(bytes_of_scale(w.scale) * (1 + w.offsets) * kVectors * Vector::kLanes), own_zeros(w.zeros != 0) {
+    unrolled<0, kVectors>([&](auto v) { zero[v.value] = Vector::all(0x1p23f + w.zero); });
+  }
+  QB_INLINE void begin_group(const unsigned char* parameters) {
+    if (!own_zeros) return;
+    unrolled<0, kVectors>([&](auto v) {
+      const Floats own = Vector::to_floats(Vector::from_bytes(parameters + zeros_at + v.value * Vector::kLanes));
+      zero[v.value] = Vector::add(Vector::all(0x1p23f), own);
+    });
+  }
+  QB_INLINE Floats value_of(Words code, int v) const {
+    const Words mask = Vector::all_words((1u << kBits) - 1u), two_to_23 = Vector::all_words(0x4b000000u);
+    return Vector::subtract(Vector::as_floats(Vector::masked_or(code, mask, two_to_23)), zero[v]);
+  }
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int v) const {
+    return value_of(Vector::template right<kShift>(word), v);
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int v) const {
+    return value_of(Vector::template right<kShift + 16>(word), v);
+  }
+};
+
+/// Floats of 6 or 8 bits: sign, exponent and mantissa move to where float32 has them; the product with a power of two
+/// corrects the exponent and makes subnormal codes normal numbers.
+template <class Vector, int kCodeBits, int kVectors>
+struct SmallFloats {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = true;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+  Words shift, mask;
+  Floats factor;
+
+  QB_INLINE explicit SmallFloats(const WeightPanels& w)
+      : shift(Vector::all_words(std::uint32_t(w.shift))),
+        mask(Vector::all_words(w.mask)),
+        factor(Vector::all(w.factor)) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  QB_INLINE Floats value_of(Words sign_at_top) const {
+    return Vector::multiply(Vector::as_floats(Vector::both(Vector::right_signed(sign_at_top, shift), mask)), factor);
+  }
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int) const {
+    return value_of(Vector::template left<32 - kBits - kShift>(word));
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int) const {
+    return value_of(Vector::template left<16 - kBits - kShift>(word));
+  }
+};
+
+/// bf16 values: the upper halves of float32.
+template <class Vector, int kCodeBits, int kVectors>
+struct Values {
+  static constexpr int kBits = kCodeBits;
+  static constexpr bool kStream = true;
+  using Words = typename Vector::Words;
+  using Floats = typename Vector::Floats;
+
+  QB_INLINE explicit Values(const WeightPanels&) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE Floats low(Words word, int) const {
+    return Vector::as_floats(Vector::template left<16>(word));
+  }
+  template <int kShift>
+  QB_INLINE Floats high(Words word, int) const {
+    return Vector::as_floats(Vector::both(word, Vector::all_words(0xffff0000u)));
+  }
+};
+
+}  // namespace
+
+}  // namespace qb

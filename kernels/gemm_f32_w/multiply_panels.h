@@ -1,0 +1,225 @@
+// The loops of products with weights of weight_panels.h and float32 sums: one row decodes in registers, more rows meet
+// strips of decoded levels. Both sum in the same order, so that the bits do not depend on the number of rows.
+// Included under several instruction-set flags: everything is anonymous and inlined.
+#pragma once
+#include "kernels/gemm_args.h"
+#include "kernels/gemm_f32_f32/tile.h"
+#include "kernels/gemm_f32_w/panel_cursor.h"
+
+namespace qb {
+
+namespace {
+
+/// One row of y, summed while the stream is read.
+template <class Vector, int kVectors, class Activation>
+struct RowSums {
+  using Floats = typename Vector::Floats;
+  using Words = typename Vector::Words;
+  const Activation* a;
+  std::int64_t k;
+  const Activation* next = nullptr;  ///< activations of the half chunk at hand
+  Activation* padded;                ///< [16], to fill where the row ends; not here, for then nothing were in registers
+  Floats even, odd;
+  Floats sum[kVectors];
+
+  QB_INLINE void half(std::int64_t t) {
+    next = a + t;
+    if (t + kChunk / 2 <= k) return;
+    for (std::int64_t i = 0; i < kChunk / 2; ++i) padded[i] = t + i < k ? a[t + i] : Activation(0);
+    next = padded;
+  }
+  template <int kPair>
+  QB_INLINE void pair() {
+    even = Vector::all(next[2 * kPair]);
+    odd = Vector::all(next[2 * kPair + 1]);
+  }
+  template <int kPair, int kVector, int kShift, class Decoder>
+  QB_INLINE void take(const Decoder& decoder, Words word) {
+    sum[kVector] = Vector::multiply_add(even, decoder.template low<kShift>(word, kVector), sum[kVector]);
+    sum[kVector] = Vector::multiply_add(odd, decoder.template high<kShift>(word, kVector), sum[kVector]);
+  }
+};
+
+template <class Vector, class Decoder, int kVectors, class Activation>
+void multiply_row(const GemmArgs& args, std::int64_t column, const Activation* a, float* y) {
+  using Floats = typename Vector::Floats;
+  constexpr int kLanes = Vector::kLanes;
+  const auto& w = *static_cast<const WeightPanels*>(args.w);
+  PanelCursor cursor = begin_panel(w, args.k, column, kVectors * kLanes);
+  Decoder decoder(w);
+  RowSums<Vector, kVectors, Activation> sums;
+  sums.a = a;
+  sums.k = args.k;
+  Activation padded[kChunk / 2];
+  sums.padded = padded;
+  Floats total[kVectors];
+  unrolled<0, kVectors>([&](auto v) { total[v.value] = Vector::zero(); });
+  while (!cursor.done()) {
+    unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = Vector::zero(); });
+    take_segment<Vector, kVectors, true>(cursor, decoder, sums);
+    unrolled<0, kVectors>([&](auto v) {
+      const Floats scale = load_scales<Vector>(w.scale, cursor.parameters, v.value);
+      total[v.value] = Vector::multiply_add(sums.sum[v.value], scale, total[v.value]);
+    });
+  }
+  unrolled<0, kVectors>([&](auto v) {
+    const std::int64_t columns = args.n_end - column - v.value * kLanes;
+    Vector::store_first(y + v.value * kLanes, total[v.value], v.value + 1 < kVectors ? kLanes : columns);
+  });
+}
+
+constexpr std::int64_t kStripDepth = kSegment;
+constexpr std::int64_t kStripSegments = kStripDepth / 16;
+
+/// Decoded levels of some segments of a panel, in the second-level cache.
+template <class Vector, int kVectors>
+struct Strip {
+  static constexpr std::int64_t kWidth = kVectors * Vector::kLanes;
+  std::int64_t depth = 0, segments = 0;
+  std::int64_t lengths[kStripSegments];
+  alignas(64) float scales[kStripSegments][kWidth];
+  alignas(64) float levels[kStripDepth + kChunk][kWidth];  ///< the last half chunk is written whole
+
+  float* out = nullptr;
+
+  QB_INLINE void half(std::int64_t) {}
+  template <int kPair>
+  QB_INLINE void pair() {}
+  template <int kPair, int kVector, int kShift, class Decoder>
+  QB_INLINE void take(const Decoder& decoder, typename Vector::Words word) {
+    float* place = out + 2 * kPair * kWidth + kVector * Vector::kLanes;
+    Vector::store(place, decoder.template low<kShift>(word, kVector));
+    Vector::store(place + kWidth, decoder.template high<kShift>(word, kVector));
+    if constexpr (kPair == 7 && kVector + 1 == kVectors) out += 16 * kWidth;
+  }
+};
+
+/// level * scale + offset, each rounded; then the scale is 1.
+template <class Vector, int kVectors>
+void add_offsets(const PanelCursor& cursor, Strip<Vector, kVectors>& strip, std::int64_t length) {
+  const WeightPanels& w = *cursor.w;
+  const unsigned char* offsets = cursor.parameters + bytes_of_scale(w.scale) * cursor.width;
+  unrolled<0, kVectors>([&](auto v) {
+    float* scales = strip.scales[strip.segments] + v.value * Vector::kLanes;
+    const auto scale = Vector::load(scales), offset = load_scales<Vector>(w.scale, offsets, v.value);
+    for (std::int64_t t = 0; t < length; ++t) {
+      float* level = strip.levels[strip.depth + t] + v.value * Vector::kLanes;
+      Vector::store(level, Vector::add(Vector::multiply(Vector::load(level), scale), offset));
+    }
+    Vector::store(scales, Vector::all(1.0f));
+  });
+}
+
+/// Fills the strip with the next segments, as many as fit.
+template <class Vector, class Decoder, int kVectors>
+void fill_strip(PanelCursor& cursor, Decoder& decoder, Strip<Vector, kVectors>& strip) {
+  strip.depth = strip.segments = 0;
+  while (!cursor.done() && strip.depth + cursor.segment() <= kStripDepth) {
+    const std::int64_t length = cursor.segment();
+    strip.out = strip.levels[strip.depth];
+    take_segment<Vector, kVectors, false>(cursor, decoder, strip);
+    unrolled<0, kVectors>([&](auto v) {
+      Vector::store(strip.scales[strip.segments] + v.value * Vector::kLanes,
+                    load_scales<Vector>(cursor.w->scale, cursor.parameters, v.value));
+    });
+    if (cursor.w->offsets) add_offsets(cursor, strip, length);
+    strip.lengths[strip.segments++] = length;
+    strip.depth += length;
+  }
+}
+
+/// Adds the strip's part of the product to some rows of y.
+template <class Vector, int kRows, int kTileVectors, int kVectors, class Activation>
+QB_INLINE void multiply_strip(const Strip<Vector, kVectors>& strip, Tile<Activation> tile, std::int64_t rows) {
+  tile.w = strip.levels[0];
+  tile.w_stride = strip.kWidth;
+  const auto* first_column = tile.w;
+  for (std::int64_t s = 0; s < strip.segments; ++s) {
+    tile.depth = strip.lengths[s];
+    tile.scale = strip.scales[s];
+    Tile<Activation> part = tile;
+    for (int v = 0; v < kVectors; v += kTileVectors) {
+      part.w = first_column + v * Vector::kLanes;
+      part.scale = tile.scale + v * Vector::kLanes;
+      part.y = tile.y + v * Vector::kLanes;
+      part.columns = tile.columns - v * Vector::kLanes;
+      fill_some_rows<Vector, kRows, kTileVectors>(part, rows);
+    }
+    tile.a += tile.depth;
+    first_column += tile.depth * tile.w_stride;
+    tile.first = false;
+  }
+}
+
+template <class Vector, class Decoder, int kVectors, class Activation>
+void multiply_rows(const GemmArgs& args, std::int64_t column) {
+  constexpr int kTileVectors = kVectors < Vector::kTileVectors ? kVectors : Vector::kTileVectors;
+  constexpr int kRows = kTileVectors == 1 ? 12 : 6;
+  const auto& w = *static_cast<const WeightPanels*>(args.w);
+  PanelCursor cursor = begin_panel(w, args.k, column, kVectors * Vector::kLanes);
+  Decoder decoder(w);
+  Strip<Vector, kVectors> strip;
+  for (std::int64_t begin = 0; !cursor.done(); begin += strip.depth) {
+    fill_strip(cursor, decoder, strip);
+    for (std::int64_t i = 0; i < args.m; i += kRows) {
+      Tile<Activation> tile{};
+      tile.a = static_cast<const Activation*>(args.a) + i * args.a_stride + begin;
+      tile.a_stride = args.a_stride;
+      tile.y = args.y + i * args.y_stride + column;
+      tile.y_stride = args.y_stride;
+      tile.columns = args.n_end - column;
+      tile.first = begin == 0;
+      multiply_strip<Vector, kRows, kTileVectors>(strip, tile, args.m - i);
+    }
+  }
+}
+
+template <class Vector, class Decoder, int kVectors, class Activation>
+void multiply_panel(const GemmArgs& args, std::int64_t column) {
+  if constexpr (Decoder::kStream)
+    if (args.m == 1 && !static_cast<const WeightPanels*>(args.w)->offsets)
+      return multiply_row<Vector, Decoder, kVectors>(args, column, static_cast<const Activation*>(args.a),
+                                                     args.y + column);
+  multiply_rows<Vector, Decoder, kVectors, Activation>(args, column);
+}
+
+template <class Vector, class Activation, template <class, int, int> class Decoder, int kBits>
+void multiply_all_panels(const GemmArgs& args) {
+  for (std::int64_t column = args.n_begin; column < args.n_end;) {
+    if (args.n - column >= 4 * Vector::kLanes) {
+      multiply_panel<Vector, Decoder<Vector, kBits, 4>, 4, Activation>(args, column);
+      column += 4 * Vector::kLanes;
+    } else {
+      multiply_panel<Vector, Decoder<Vector, kBits, 1>, 1, Activation>(args, column);
+      column += Vector::kLanes;
+    }
+  }
+}
+
+/// Calls the loops for the code's bits, kLeast to kMost.
+template <class Vector, class Activation, template <class, int, int> class Decoder, int kLeast, int kMost>
+void multiply_by_bits(const GemmArgs& args, std::int64_t bits) {
+  if (bits == kLeast) return multiply_all_panels<Vector, Activation, Decoder, kLeast>(args);
+  if constexpr (kLeast < kMost) multiply_by_bits<Vector, Activation, Decoder, kLeast + 1, kMost>(args, bits);
+}
+
+/// The product of rows of float32 or bf16 with weights of weight_panels.h.
+template <class Vector, class Activation>
+void multiply_weight_panels(const GemmArgs& args) {
+  const auto& w = *static_cast<const WeightPanels*>(args.w);
+  switch (w.decoding) {
+    case Decoding::values: return multiply_all_panels<Vector, Activation, Values, 16>(args);
+    case Decoding::levels:
+      if (w.bits <= 4) return multiply_by_bits<Vector, Activation, FewLevels, 1, 4>(args, w.bits);
+      return multiply_by_bits<Vector, Activation, ManyLevels, 5, 8>(args, w.bits);
+    case Decoding::column_levels: return multiply_by_bits<Vector, Activation, ColumnLevels, 1, 8>(args, w.bits);
+    case Decoding::integers: return multiply_by_bits<Vector, Activation, Integers, 1, 8>(args, w.bits);
+    case Decoding::small_floats:
+      if (w.bits == 6) return multiply_all_panels<Vector, Activation, SmallFloats, 6>(args);
+      return multiply_all_panels<Vector, Activation, SmallFloats, 8>(args);
+  }
+}
+
+}  // namespace
+
+}  // namespace qb

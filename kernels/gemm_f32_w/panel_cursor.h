@@ -1,0 +1,115 @@
+// Reading a panel of weight_panels.h from its begin to its end, one segment after another.
+// Included under several instruction-set flags: everything is anonymous and inlined.
+#pragma once
+#include "kernels/gemm_f32_w/decoders.h"
+
+namespace qb {
+
+namespace {
+
+/// Where a panel is read next.
+struct PanelCursor {
+  const WeightPanels* w;
+  std::int64_t k, width;            ///< of the panel, in columns
+  std::int64_t t = 0;               ///< along k, a multiple of 16 until k is reached
+  std::int64_t group_left = 0;      ///< weights of the group at hand; 0: a group begins
+  const unsigned char* stream;      ///< of the chunk that follows
+  const unsigned char* codes;       ///< of the chunk at hand
+  const unsigned char* parameters;  ///< of the group at hand
+  const unsigned char* next_parameters;
+
+  bool done() const { return t >= k; }
+  std::int64_t segment() const {  ///< length of the segment that comes next
+    const std::int64_t in_group = group_left > 0 ? group_left : w->group, in_row = k - t;
+    const std::int64_t rest = in_group < in_row ? in_group : in_row;
+    return rest < kSegment ? rest : kSegment;
+  }
+};
+
+/// The panel that begins at `column` and has `width` columns.
+QB_INLINE PanelCursor begin_panel(const WeightPanels& w, std::int64_t k, std::int64_t column, std::int64_t width) {
+  PanelCursor cursor;
+  cursor.w = &w;
+  cursor.k = k;
+  cursor.width = width;
+  cursor.stream = reinterpret_cast<const unsigned char*>(&w) + w.stream + column * w.column_bytes;
+  cursor.codes = cursor.parameters = cursor.next_parameters = cursor.stream;
+  return cursor;
+}
+
+constexpr std::int64_t kAhead = 8192;  ///< bytes of the stream to fetch ahead where rows are few
+
+QB_INLINE void fetch(const unsigned char* bytes) { __builtin_prefetch(bytes, 0, 3); }
+
+/// Goes to the chunk at t: behind the parameters of the groups that begin in it.
+template <int kBits, bool kFetch>
+QB_INLINE void enter_chunk(PanelCursor& cursor) {
+  const WeightPanels& w = *cursor.w;
+  cursor.next_parameters = cursor.stream;
+  for (std::int64_t begin = cursor.group_left; begin < kChunk && cursor.t + begin < cursor.k; begin += w.group)
+    cursor.stream += w.group_bytes * cursor.width;
+  if constexpr (kFetch)
+    for (const unsigned char* line = cursor.next_parameters; line < cursor.stream; line += 64) fetch(line + kAhead);
+  cursor.codes = cursor.stream;
+  cursor.stream += 4 * kBits * cursor.width;
+}
+
+/// Takes the 8 pairs of half a chunk: sink.pair<i>() once, then sink.take<i, v, shift>(decoder, word) for each vector.
+template <class Vector, int kVectors, int kHalf, bool kFetch, class Decoder, class Sink>
+QB_INLINE void take_half(const unsigned char* codes, const Decoder& decoder, Sink& sink) {
+  constexpr int kBits = Decoder::kBits, kLine = 4 * Vector::kLanes;
+  unrolled<0, 8>([&](auto i) __attribute__((always_inline)) {
+    constexpr int kPair = i.value, kBit = (8 * kHalf + kPair) * kBits, kWord = kBit / 16, kShift = kBit % 16;
+    constexpr bool kNewWord = kPair == 0 || kShift < kBits;
+    sink.template pair<kPair>();
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+      const unsigned char* line = codes + (kWord * kVectors + v.value) * kLine;
+      if constexpr (kFetch && kNewWord) fetch(line + kAhead);
+      const auto word = Vector::load_words(line);
+      if constexpr (kShift + kBits > 16) {
+        const auto rest = Vector::load_words(line + kVectors * kLine);
+        const auto joined = Vector::either(Vector::template right_halves<kShift>(word),
+                                           Vector::template left_halves<16 - kShift>(rest));
+        sink.template take<kPair, v.value, 0>(decoder, joined);
+      } else {
+        sink.template take<kPair, v.value, kShift>(decoder, word);
+      }
+    });
+  });
+}
+
+/// Takes the next segment: sink.half(t) before each 16 weights, whose pairs follow.
+template <class Vector, int kVectors, bool kFetch, class Decoder, class Sink>
+QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
+  const std::int64_t end = cursor.t + cursor.segment();
+  if (cursor.group_left == 0) {
+    if (cursor.t % kChunk == 0) enter_chunk<Decoder::kBits, kFetch>(cursor);
+    cursor.parameters = cursor.next_parameters;
+    cursor.next_parameters += cursor.w->group_bytes * cursor.width;
+    cursor.group_left = cursor.w->group;
+    decoder.begin_group(cursor.parameters);
+  } else if (cursor.t % kChunk == 0) {
+    enter_chunk<Decoder::kBits, kFetch>(cursor);
+  }
+  cursor.group_left -= end - cursor.t;
+  std::int64_t left_at_end = cursor.group_left;
+  for (;;) {
+    if (cursor.t % kChunk == 0) {
+      sink.half(cursor.t);
+      take_half<Vector, kVectors, 0, kFetch>(cursor.codes, decoder, sink);
+      cursor.t += kChunk / 2;
+      if (cursor.t >= end) break;
+    }
+    sink.half(cursor.t);
+    take_half<Vector, kVectors, 1, kFetch>(cursor.codes, decoder, sink);
+    cursor.t += kChunk / 2;
+    if (cursor.t >= end) break;
+    cursor.group_left = left_at_end + end - cursor.t;
+    enter_chunk<Decoder::kBits, kFetch>(cursor);
+  }
+  cursor.group_left = left_at_end;
+}
+
+}  // namespace
+
+}  // namespace qb
