@@ -1,5 +1,5 @@
-// How the planes of a chunk's codes become signed bytes in NEON registers.
-// Compiled under several instruction-set flags: everything is anonymous.
+// How the planes of a chunk's codes become signed bytes in NEON registers. Compiled under several instruction-set
+// flags: everything is anonymous.
 #pragma once
 #include <arm_neon.h>
 
@@ -9,15 +9,12 @@ namespace qb {
 
 namespace {
 
-#define QB_UNROLL \
-  _Pragma("GCC unroll 16")  // before registers are assigned: an array that is
-                            // indexed stays in memory
+#define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
 #define QB_INLINE __attribute__((always_inline)) inline
 
 constexpr int kQuads = 8;  ///< of a chunk
 
-/// Integers of kBits bits: bytes are the codes, less 128 where they would not
-/// be signed.
+/// Integers of kBits bits: bytes are the codes, less 128 where they would not be signed.
 template <int kBits>
 struct Integers {
   static constexpr int kCodeBits = kBits;
@@ -55,8 +52,7 @@ QB_INLINE uint8x16_t plane_bits(const std::uint8_t* lines) {
   return bits;
 }
 
-/// The codes of quad kQuad of one vector of columns, whose planes begin at
-/// `lines`.
+/// The codes of quad kQuad of one vector of columns, whose planes begin at `lines`.
 template <int kBits, int kQuad>
 QB_INLINE uint8x16_t quad_codes(const std::uint8_t* lines) {
   if constexpr (kBits == 8) return vld1q_u8(lines + 16 * kQuad);
@@ -79,8 +75,7 @@ QB_INLINE uint8x16_t quad_codes(const std::uint8_t* lines) {
   return codes;
 }
 
-/// One chunk of 4 * kVectors columns: [vector][quad], each register [column][4
-/// along k].
+/// One chunk of 4 * kVectors columns: [vector][quad], each register [column][4 along k].
 template <int kVectors>
 struct Chunk {
   int8x16_t bytes[kVectors][kQuads];

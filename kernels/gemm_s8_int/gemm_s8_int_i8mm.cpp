@@ -8,8 +8,7 @@ namespace {
 struct Unit {
   static constexpr int kRows = 2;
 
-  /// Two quads of four columns become eight codes along k of columns 0 and 1,
-  /// and of columns 2 and 3.
+  /// Two quads of four columns become eight codes along k of columns 0 and 1, and of columns 2 and 3.
   template <int kVectors>
   QB_INLINE static void arrange(Chunk<kVectors>& chunk) {
     QB_UNROLL for (int v = 0; v < kVectors; ++v) QB_UNROLL for (int q = 0; q < kQuads; q += 2) {

@@ -4,8 +4,7 @@ namespace qb {
 
 namespace {
 
-/// Products of bytes are summed in int16 as long as that is exact, then in
-/// int32.
+/// Products of bytes are summed in int16 as long as that is exact, then in int32.
 struct Unit {
   static constexpr int kRows = 1;
 

@@ -1,5 +1,5 @@
-// Scales, offsets and zero points of one group, read from a panel's section.
-// Compiled under several instruction-set flags: everything is anonymous.
+// Scales, offsets and zero points of one group, read from a panel's section. Compiled under several instruction-set
+// flags: everything is anonymous.
 #pragma once
 #include <arm_neon.h>
 
@@ -13,8 +13,7 @@ namespace {
 template <int kVectors>
 struct Parameters {
   float32x4_t scale[kVectors], offset[kVectors];
-  int32x4_t zero[kVectors];  ///< as a signed byte would have it: less the
-                             ///< decoder's bias
+  int32x4_t zero[kVectors];  ///< as a signed byte would have it: less the decoder's bias
 };
 
 /// Four bytes as integers.
@@ -30,8 +29,7 @@ struct Parameters {
   return vcvt_f32_f16(vreinterpret_f16_u16(halves));
 }
 
-/// Four scales or offsets in the form that the panel stores; `supers` are the
-/// columns' float16 factors of scale steps.
+/// Four scales or offsets in the form that the panel stores; `supers` are the columns' float16 factors of scale steps.
 [[maybe_unused]] inline float32x4_t read_scales(const S8Int& at, const std::uint8_t* bytes, const std::uint8_t* supers,
                                                 std::int32_t lowest_step) {
   switch (at.form) {
@@ -39,8 +37,7 @@ struct Parameters {
     case S8IntScale::f16: return read_halves(bytes);
     case S8IntScale::power: return vreinterpretq_f32_u32(vshlq_n_u32(widen(bytes), 23));
     case S8IntScale::e4m3: {
-      // Exponent and fraction in their places in a float32 read as 2^-120 times
-      // the value, subnormals too.
+      // Exponent and fraction in their places in a float32 read as 2^-120 times the value, subnormals too.
       const uint32x4_t code = widen(bytes);
       const uint32x4_t magnitude = vshlq_n_u32(vandq_u32(code, vdupq_n_u32(0x7f)), 20);
       const uint32x4_t sign = vshlq_n_u32(vandq_u32(code, vdupq_n_u32(0x80)), 24);
@@ -55,8 +52,7 @@ struct Parameters {
   __builtin_unreachable();
 }
 
-/// Those of the group that is number `g` of the span whose section begins at
-/// `section`.
+/// Those of the group that is number `g` of the span whose section begins at `section`.
 template <int kVectors>
 Parameters<kVectors> read_parameters(const S8Int& at, const std::uint8_t* section, std::int64_t g, std::int32_t bias) {
   constexpr std::int64_t kWidth = 4 * kVectors;

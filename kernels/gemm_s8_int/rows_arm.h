@@ -1,13 +1,11 @@
-// Rows inside: the codes of a chunk are unpacked into registers once and meet
-// every row of a block, whose sums wait in the first-level cache. What
-// multiplies is a Unit of the file that includes this:
+// Rows inside: the codes of a chunk are unpacked into registers once and meet every row of a block, whose sums wait in
+// the first-level cache. What multiplies is a struct Unit of the file that includes this:
 //
-//   kRows                          rows that it multiplies at once
-//   arrange(chunk)                 puts the bytes of a chunk in the order in
-//   which it wants them dot<kLargest, kBegin, kEnd>    dots[row][v]: exact sums
-//   over quads [kBegin, kEnd) of the four columns of each vector;
-//     (chunk, a, dots)             no byte of the chunk is larger than kLargest
-//     in magnitude; a[row] is the chunk's first code
+// - kRows: rows that it multiplies at once.
+// - arrange(chunk): puts the bytes of a chunk in the order in which it wants them.
+// - dot<kLargest, kBegin, kEnd>(chunk, a, dots): dots[row][v] becomes the exact sums over quads [kBegin, kEnd) of the
+//   four columns of each vector; a[row] is the row's first code in the chunk, and no byte of the chunk is larger than
+//   kLargest in magnitude.
 //
 // Compiled under several instruction-set flags: everything is anonymous.
 #pragma once
@@ -42,12 +40,10 @@ struct Step {
   std::int64_t t, g;             ///< where the chunk begins along k, and the group
   bool first, last;              ///< of the group
   Parameters<kVectors> with;     ///< where last
-  int32x4_t byte_sum[kVectors];  ///< of each column over the group so far; where
-                                 ///< not plain
+  int32x4_t byte_sum[kVectors];  ///< of each column over the group so far; where not plain
 };
 
-/// Exact sums of row r over the group become float32 and join the sums of the
-/// groups before.
+/// Exact sums of row r over the group become float32 and join the sums of the groups before.
 template <int kVectors>
 QB_INLINE void finish_group(Block<kVectors>& block, const Step<kVectors>& step, std::int64_t r, const int32x4_t* dots) {
   const std::int64_t i = block.first_row + r;
@@ -73,11 +69,8 @@ QB_INLINE void multiply_rows(Block<kVectors>& block, const Step<kVectors>& step,
     }
     int32x4_t dots[Unit::kRows][kVectors];
     Unit::template dot<kLargest, kBegin, kEnd>(chunk, a, dots);
-    __asm__ volatile(""
-                     :
-                     : "r"(&step)
-                     : "memory");  // parameters wait in the cache: the registers
-                                   // are for the codes
+    // Parameters wait in the cache: the registers are for the codes.
+    __asm__ volatile("" : : "r"(&step) : "memory");
     QB_UNROLL for (int more = 0; more < Unit::kRows; ++more) {
       if (r + more >= block.rows) break;
       std::int32_t* part = block.part[r + more];
@@ -103,8 +96,7 @@ QB_INLINE void add_bytes(const Chunk<kVectors>& chunk, int32x4_t (&byte_sum)[kVe
   QB_UNROLL for (int v = 0; v < kVectors; ++v) byte_sum[v] = vaddq_s32(byte_sum[v], dots[0][v]);
 }
 
-/// The part of group step.g that lies in quads [kBegin, kEnd) of the chunk at
-/// step.t; the group ends at `group_end`.
+/// The part of group step.g that lies in quads [kBegin, kEnd) of the chunk at step.t.
 template <class Unit, int kLargest, int kBegin, int kEnd, int kVectors>
 QB_INLINE void multiply_step(Block<kVectors>& block, Step<kVectors>& step, const Chunk<kVectors>& chunk,
                              const std::uint8_t* section, std::int32_t bias) {
