@@ -13,14 +13,20 @@ namespace qb {
 
 namespace {
 
-constexpr double kPeakSeconds = 0.0015;
+// A turn measures in slices and keeps their median: on a machine shared with others some slices lose the processor.
+constexpr int kPeakSlices = 5;
+constexpr double kPeakSliceSeconds = 0.0003;
+constexpr int kMostSlices = 9;
 
 /// One kernel in one cell.
 struct Turn {
   TableRow row;
   Subject* subject = nullptr;
-  std::int64_t products = 1;  ///< per block
+  int slices = 1;             ///< per turn
+  std::int64_t products = 1;  ///< per slice
 };
+
+double median_of(std::vector<double> values) { return spread_of(std::move(values)).median; }
 
 double seconds_of(Subject& subject, const Problem& problem, int threads, std::int64_t products) {
   const std::int64_t start = now_ns();
@@ -53,7 +59,8 @@ Turn make_turn(const Bench& bench, const Problem& problem, const LayerShape& sha
   if (!turn.row.proof.fault.empty()) return turn;
   double least = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 2; ++i) least = std::min(least, seconds_of(subject, problem, threads, 1));
-  turn.products = std::max<std::int64_t>(1, std::int64_t(std::ceil(bench.block_s / least)));
+  turn.slices = int(std::clamp<double>(std::ceil(bench.block_s / least), 1, kMostSlices));
+  turn.products = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / least));
   return turn;
 }
 
@@ -67,24 +74,35 @@ double cold_read_rate(Bench& bench, std::int64_t size, int threads) {
   return rate;
 }
 
-/// The limit's loop, then directly the block. The first round decides what limits a cold product.
+double arithmetic_rate(Limit limit, int threads) {
+  std::vector<double> rates;
+  for (int i = 0; i < kPeakSlices; ++i) rates.push_back(compute_rate_now(limit, threads, kPeakSliceSeconds));
+  return median_of(std::move(rates));
+}
+
+/// The limit's loop, then directly the products. The first round decides what limits a cold product.
 void take_turn(Bench& bench, Turn& turn, const Problem& problem) {
   TableRow& row = turn.row;
   const bool cold = row.shape.m == 1, first = row.time_ns.empty();
-  if (!cold && turn.products > 1) multiply(*turn.subject, problem, row.threads);  // others have used the caches since
+  if (!cold && turn.slices > 1) multiply(*turn.subject, problem, row.threads);  // others have used the caches since
   if (first) row.limit = arithmetic_of(*row.kernel);
-  double rate = compute_rate_now(arithmetic_of(*row.kernel), row.threads, kPeakSeconds);
+  double rate = arithmetic_rate(arithmetic_of(*row.kernel), row.threads);
   double least_s = operations(row.shape) / rate;
   if (cold && (first || row.limit == Limit::read)) {
-    const double read = cold_read_rate(bench, row.weight_bytes * turn.products, row.threads);
-    const double read_s = double(row.weight_bytes) / read;
+    std::vector<double> reads;
+    for (int i = 0; i < turn.slices; ++i)
+      reads.push_back(cold_read_rate(bench, row.weight_bytes * turn.products, row.threads));
+    const double read = median_of(std::move(reads)), read_s = double(row.weight_bytes) / read;
     if (!first || !(read_s < least_s)) {
       row.limit = Limit::read;
       rate = read;
       least_s = read_s;
     }
   }
-  const double took = seconds_of(*turn.subject, problem, row.threads, turn.products) / double(turn.products);
+  std::vector<double> times;
+  for (int i = 0; i < turn.slices; ++i)
+    times.push_back(seconds_of(*turn.subject, problem, row.threads, turn.products) / double(turn.products));
+  const double took = median_of(std::move(times));
   row.time_ns.push_back(took * 1e9);
   row.limit_rate.push_back(rate);
   row.limit_share.push_back(least_s / took);

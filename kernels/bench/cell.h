@@ -40,7 +40,7 @@ double operations(const LayerShape& shape);  ///< 2 per multiply-add of the unpa
 /// What does not change while a format and a pair (n, k) is measured, and the memory that read rates are taken from.
 struct Bench {
   int rounds = 11;         ///< >= 1
-  double block_s = 0.004;  ///< a time is that of so many products that they take about this long
+  double block_s = 0.004;  ///< a turn's products take about this long, or are one
   Buffer cold;             ///< larger than every cache
   std::int64_t cold_at = 0;
 };
@@ -50,9 +50,10 @@ Bench make_bench(int rounds);
 /// threads.
 ///
 /// Each kernel is proven first; a result of several threads must have the bits of one (peers: within their bound). Then
-/// rounds: in each, every kernel has its turn, beginning with another kernel each round; a turn is a run of the loop
-/// that gives its limit, and directly after it a block of products. With one row the weights are cold and the limit is
-/// reading them, or arithmetic where that takes longer; with more rows the weights are hot and the limit is arithmetic.
+/// rounds: in each, every kernel has its turn, beginning with another kernel each round; a turn runs the loop that
+/// gives its limit, and directly after it products, each in up to nine slices of which the median counts. With one row
+/// the weights are cold and the limit is reading them, or arithmetic where that takes longer; with more rows the
+/// weights are hot and the limit is arithmetic.
 std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, const LayerShape& shape,
                                       const std::vector<int>& thread_counts,
                                       const std::vector<const PreparedMatrix*>& kernels);

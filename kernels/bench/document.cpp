@@ -15,12 +15,13 @@ constexpr const char* kMethod =
     "Every kernel is first compared with its family's reference on the same packed weights, and with itself on one "
     "thread. Then {} rounds: in each, all kernels of one product have a turn, in rotating order. A turn runs a "
     "register-only loop of multiply-adds for 1.5 ms (for one row also a plain read of as many cold bytes as the turn "
-    "will read) on the threads that the product uses, and directly after it a block of products of about 4 ms. Times are "
-    "medians of the rounds; %peak is the median of each round's share of the rate measured just before; the peer ratio "
-    "is the median of the peer's time over the kernel's in the same round. Intervals are between order statistics and "
-    "cover the median with at least 95 %. Quantizing or rounding the activations is in every time, the peers' too; "
-    "preparing weights is in none. One row is cold: each product reads the next of so many copies of the weights that all "
-    "together exceed 192 MiB and six last-level caches. More rows are hot.\n";
+    "will read) on the threads that the product uses, and directly after it products for about 4 ms, each in slices of "
+    "which the median counts. Times are medians of the rounds; %peak is the median of each round's share of the rate "
+    "measured just before; the peer ratio is the median of the peer's time over the kernel's in the same round. "
+    "Intervals are between order statistics and cover the median with at least 95 %. Quantizing or rounding the "
+    "activations is in every time, the peers' too; preparing weights is in none. One row is cold: each product reads the "
+    "next of so many copies of the weights that all together exceed 192 MiB and six last-level caches. More rows are "
+    "hot.\n";
 
 std::string wanted_text(const Goal& goal) {
   std::vector<std::string> parts;
@@ -119,12 +120,14 @@ std::string shares_picture(const std::vector<Judgement>& judged) {
                           kLabel + 100 * kScale * one.goal->limit_share, y - 1, kBar + 2);
     bars += '\n';
   }
+  constexpr const char* kTitle = "Share of the measured limit: green arithmetic, blue reading; red marks are goals";
+  const int width = kLabel + 100 * kScale + 50, height = kTop + kStep * line + 10;
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-      "font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"10\" "
-      "y=\"18\" font-size=\"13\">Share of the measured limit: green arithmetic, blue reading; red marks are goals</text>\n"
-      "{2}</svg>\n",
-      kLabel + 100 * kScale + 50, kTop + kStep * line + 10, bars);
+      "font-family=\"sans-serif\" font-size=\"11\">\n"
+      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+      "<text x=\"10\" y=\"18\" font-size=\"13\">{2}</text>\n{3}</svg>\n",
+      width, height, kTitle, bars);
 }
 
 }  // namespace qb
