@@ -81,18 +81,20 @@ std::int64_t calibrate(Series& series, const std::function<void()>& run, double 
 }  // namespace
 
 TimerFacts measure_timer(const Clock& clock) {
-  constexpr int kReads = 20'000;
-  TimerFacts facts{std::numeric_limits<double>::infinity(), 0};
-  const std::int64_t begin = clock();
-  std::int64_t last = begin;
-  for (int i = 0; i < kReads; ++i) {
-    const std::int64_t now = clock();
-    if (now > last) facts.resolution_ns = std::min(facts.resolution_ns, double(now - last));
-    last = now;
+  constexpr int kBatches = 21, kReads = 1000;
+  double resolution_ns = std::numeric_limits<double>::infinity();
+  std::vector<double> costs_ns;
+  for (int batch = 0; batch < kBatches; ++batch) {
+    const std::int64_t begin = clock();
+    std::int64_t last = begin;
+    for (int i = 0; i < kReads; ++i) {
+      const std::int64_t now = clock();
+      if (now > last) resolution_ns = std::min(resolution_ns, double(now - last));
+      last = now;
+    }
+    costs_ns.push_back(double(last - begin) / kReads);
   }
-  facts.cost_ns = double(last - begin) / kReads;
-  if (!std::isfinite(facts.resolution_ns)) facts.resolution_ns = 1;
-  return facts;
+  return {std::isfinite(resolution_ns) ? resolution_ns : 1, median(costs_ns)};
 }
 
 double shortest_block_ns(const TimerFacts& timer) { return std::max(1e4 * timer.cost_ns, 1e3 * timer.resolution_ns); }
@@ -132,7 +134,11 @@ SampleSet sample_hot(const std::function<void()>& run, const SamplingRule& rule,
   if (warm > 0)
     iterations = std::max(iterations, std::int64_t(std::ceil(1.1 * shortest_ns / median(series.per_run()))));
   series.end_warmup();
-  while (!series.enough()) series.block(run, iterations);
+  while (!series.enough()) {
+    if (series.block(run, iterations) >= shortest_ns) continue;
+    iterations *= 2;  // the machine was slower when the count was found
+    series.end_warmup();
+  }
   return series.take();
 }
 

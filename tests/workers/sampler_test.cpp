@@ -63,6 +63,22 @@ TEST_CASE("runs that get shorter when warm still fill their blocks") {
   for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i) CHECK(set.time_ns[i] >= 2e5);
 }
 
+TEST_CASE("a machine that gets faster while samples are taken gets longer blocks") {
+  FakeTime time;
+  int runs = 0;
+  const auto run = [&] { time.now += runs++ < 20 ? 250'000 : 1000; };
+  const SampleSet set = sample_hot(run, {15, 200, 0.02, 1e9}, kTimer, time.clock());
+  CHECK(runs > 20);
+  CHECK(std::ssize(set.time_ns) - set.warmup >= 3);
+  for (std::size_t i = std::size_t(set.warmup); i < set.time_ns.size(); ++i) CHECK(set.time_ns[i] >= 2e5);
+}
+
+TEST_CASE("one interruption does not make the timer expensive") {
+  std::int64_t now = 0, reads = 0;
+  const TimerFacts facts = measure_timer([&] { return now += reads++ == 5000 ? 10'000'000 : 25; });
+  CHECK(facts.cost_ns == 25);
+}
+
 TEST_CASE("a restless run stops at its samples, a slow one at its time") {
   FakeTime time;
   Random random(1);
