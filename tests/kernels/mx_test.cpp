@@ -10,6 +10,7 @@
 #include "kernels/base/random.h"
 #include "kernels/mx/mx_blocks.h"
 #include "kernels/mx/nvfp4.h"
+#include "kernels/mx/packed_mx.h"
 #include "tests/golden_json.h"
 
 using namespace qb;
@@ -146,4 +147,31 @@ TEST_CASE("NVFP4: zeros stay zeros, odd rows pack alone, and what is not finite 
   values[25] = std::numeric_limits<float>::infinity();
   CHECK_THROWS_WITH_AS(quantize_nvfp4({values.data(), 2, 19, 19}, Nvfp4Levels::one),
                        doctest::Contains("at row 1, column 6 is not finite"), DataError);
+}
+
+TEST_CASE("packed, MX and NVFP4 matrices keep every bit, short last blocks included") {
+  Random random(3);
+  std::vector<float> values(3 * 75);
+  for (float& x : values) x = static_cast<float>(random.normal());
+  std::fill(values.begin() + 80, values.begin() + 120, 0.0f);
+  const MatrixView<const float> view = {values.data(), 3, 75, 75};
+  const std::map<std::string_view, std::string> formats = {{"mxfp8e4m3", "e4m3g32.e8m0"}, {"mxfp8e5m2", "e5m2g32.e8m0"},
+                                                           {"mxfp6e3m2", "e3m2g32.e8m0"}, {"mxfp6e2m3", "e2m3g32.e8m0"},
+                                                           {"mxfp4", "e2m1g32.e8m0"},     {"mxint8", "q8g32.e8m0"}};
+  for (const MxElement& element : mx_elements()) {
+    INFO(element.name);
+    const MxMatrix matrix = quantize_mx(element, view, MxScaleRule::even);
+    const PackedMatrix packed = packed_from_mx(matrix);
+    CHECK(to_text(packed.format) == formats.at(element.name));
+    check_same_bits(dequantize(packed), dequantize_mx(matrix));
+  }
+  for (const Nvfp4Levels levels : {Nvfp4Levels::one, Nvfp4Levels::two}) {
+    const Nvfp4Matrix matrix = quantize_nvfp4(view, levels);
+    const PackedMatrix packed = packed_from_nvfp4(matrix);
+    CHECK(to_text(packed.format) == "e2m1g16.e4m3");
+    check_same_bits(dequantize(packed), dequantize_nvfp4(matrix));
+  }
+  values[75 + 40] = std::numeric_limits<float>::infinity();
+  CHECK_THROWS_WITH_AS(packed_from_mx(quantize_mx(mx_element("mxfp4"), view, MxScaleRule::floor)),
+                       doctest::Contains("block 1 of row 1 is not a number"), DataError);
 }
