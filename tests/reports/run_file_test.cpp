@@ -252,7 +252,7 @@ TEST_CASE("a full disk leaves the old file and nothing else") {
   CHECK(files_in(folder.path) == 1);
   CHECK(message_of([&] {
           write_run_file(folder.path / "no" / "folder.h5", small_record());
-        }).starts_with("InputError run file '"));
+        }).starts_with("InputError file '"));
 }
 
 TEST_CASE("a guarded child's end is told in words") {
