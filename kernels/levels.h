@@ -30,7 +30,7 @@ inline constexpr float kNf4Levels[16] = {-1.0f,
                                          1.0f};
 
 /// Abnormal float: the least expected |error| given the block's largest magnitude, for normal weights in blocks of 64
-/// (or 32). Source: Yoshida, NF4 Isn't Information Theoretically Optimal (arXiv:2306.06965), table 1.
+/// (or 32). Source: Yoshida, NF4 Isn't Information Theoretically Optimal (arXiv:2306.06965).
 inline constexpr float kAf4Levels[16] = {
     -1.0f,       -0.69441008f, -0.51243739f, -0.3736951f, -0.25607552f, -0.14982478f, -0.04934812f, 0.0f,
     0.04273164f, 0.12934483f,  0.21961274f,  0.31675666f, 0.42563882f,  0.55496234f,  0.72424863f,  1.0f};

@@ -44,8 +44,8 @@ constexpr std::uint32_t overflow_code(const FloatFormat& format, std::uint32_t s
   return format.specials == SpecialCodes::ieee ? sign | (max_finite_code(format) + 1) : nan_code(format, sign);
 }
 
-/// The bits of a positive finite magnitude, rounded to the format's mantissa as if its exponent had no
-/// upper end: consecutive codes are consecutive numbers, so a carry out of the mantissa is the next exponent.
+/// The bits of a positive finite magnitude, rounded to the format's mantissa as if its exponent had no upper end:
+/// consecutive codes are consecutive numbers, so a carry out of the mantissa is the next exponent.
 constexpr std::uint64_t rounded_code(const FloatFormat& format, std::uint64_t magnitude, Ties ties) {
   const int exponent = int(magnitude >> kMantissaBits64) - kBias64;
   const int lowest = 1 - format.bias;
@@ -57,8 +57,8 @@ constexpr std::uint64_t rounded_code(const FloatFormat& format, std::uint64_t ma
   const std::uint64_t rest = significand & ((std::uint64_t{1} << shift) - 1);
   const std::uint64_t half = std::uint64_t{1} << (shift - 1);
   const std::uint64_t base = std::uint64_t(std::max(exponent - lowest, 0)) << format.mantissa_bits;
-  return base + kept +
-         (rest > half || (rest == half && (ties == Ties::away || (kept & 1))) ? 1 : 0);  // kept carries the hidden bit
+  const bool up = rest > half || (rest == half && (ties == Ties::away || (kept & 1)));
+  return base + kept + (up ? 1 : 0);  // kept carries the hidden bit
 }
 
 constexpr double kSmallestPower = 0x1.0p-127, kLargestPower = 0x1.0p127;
