@@ -10,6 +10,7 @@
 #include "kernels/base/small_floats.h"
 #include "kernels/panels.h"
 #include "kernels/quantize_rows/row_quantizer.h"
+#include "kernels/sign_rows/best_sign_row.h"
 
 namespace qb {
 
@@ -70,22 +71,14 @@ void make_bf16_rows(const FloatRows& rows, int threads, GemmScratch& scratch, Ge
   args.a_stride = stride;
 }
 
-void make_binary_rows(const FloatRows& rows, int threads, GemmScratch& scratch, GemmArgs& args) {
-  const std::int64_t words = (rows.k + 63) / 64;
-  scratch.bits.assign(std::size_t(rows.m * words), 0);
+void make_binary_rows(const FloatRows& rows, Isa isa, int threads, GemmScratch& scratch, GemmArgs& args) {
+  const std::int64_t words = round_up(rows.k, 512) / 64 + 8;  // whole lines and one more, as above
+  scratch.bits.resize(std::size_t(rows.m * words));
   scratch.scale.resize(std::size_t(rows.m));
+  const SignRowFn sign_row = best_sign_row(isa);
   const auto take_signs = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float* x = rows.a + i * rows.stride;
-      std::array<double, 16> sums{};
-      for (std::int64_t t = 0; t < rows.k; ++t) {
-        sums[std::size_t(t % 16)] += std::abs(double(x[t]));
-        if (x[t] >= 0) scratch.bits[std::size_t(i * words + t / 64)] |= std::uint64_t(1) << (t % 64);
-      }
-      double sum = 0;
-      for (const double part : sums) sum += part;
-      scratch.scale[std::size_t(i)] = float(sum / double(rows.k));
-    }
+    for (std::int64_t i = begin; i < end; ++i)
+      scratch.scale[std::size_t(i)] = sign_row(rows.a + i * rows.stride, rows.k, scratch.bits.data() + i * words);
   };
   parallel_for(rows.m, threads, 1, std::cref(take_signs));
   args.a = scratch.bits.data();
@@ -122,7 +115,7 @@ void make_rows(Activations activations, const FloatRows& rows, const RowScaling&
       break;
     case Activations::bf16: make_bf16_rows(rows, threads, scratch, args); break;
     case Activations::s8: make_s8_rows(rows, scaling, group, isa, threads, scratch, args); break;
-    case Activations::binary: make_binary_rows(rows, threads, scratch, args); break;
+    case Activations::binary: make_binary_rows(rows, isa, threads, scratch, args); break;
   }
 }
 

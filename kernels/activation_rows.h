@@ -55,10 +55,7 @@ struct FloatRows {
 ///
 /// bf16     rounded to nearest even; rows zero-padded to a multiple of 64.
 /// s8       by `scaling`; rows padded with the code of zero to a multiple of 64.
-/// binary   bit t is 1 where a[t] >= 0 (so for -0), in 64-bit words, low bit first; bits from k on are 0; a_scale is
-/// the
-///          mean of |a[t]|: 16 sums in double over t mod 16, added in rising order, divided by k, rounded to float32.
-///          Source: Rastegari et al., XNOR-Net (arXiv:1603.05279), section 3.2.
+/// binary   signs in 64-bit words and their mean magnitude as a_scale: kernels/sign_rows/sign_rows.h.
 /// Threads  up to `threads`, by rows; the same bits at every count.
 void make_rows(Activations activations, const FloatRows& rows, const RowScaling& scaling, std::int64_t group, Isa isa,
                int threads, GemmScratch& scratch, GemmArgs& args);

@@ -12,6 +12,8 @@
 #include "kernels/depthwise_f32_f32/prepare.h"
 #include "kernels/depthwise_s8_q8/depthwise_s8_q8.h"
 #include "kernels/depthwise_s8_q8/prepare.h"
+#include "kernels/gemm_binary_binary/gemm_binary_binary.h"
+#include "kernels/gemm_binary_binary/prepare.h"
 #include "kernels/gemm_f32_f32/gemm_f32_f32.h"
 #include "kernels/gemm_f32_f32/prepare.h"
 #include "kernels/gemm_f32_w/gemm_f32_w.h"
@@ -31,6 +33,7 @@ constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
 [[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
 [[maybe_unused]] constexpr Isa kAvx512Vbmi = kAvx512Vnni | Isa::avx512vbmi;
+[[maybe_unused]] constexpr Isa kAvx512Vpopcnt = kAvx512 | Isa::avx512vpopcnt;
 [[maybe_unused]] constexpr Isa kDotprod = Isa::neon | Isa::dotprod;
 [[maybe_unused]] constexpr Isa kI8mm = kDotprod | Isa::i8mm;
 
@@ -112,6 +115,14 @@ constexpr KernelInfo kTable[] = {
      kAvx2, 32, 1, kAnyRows, false, false},
     {"gemm_f32_w_avx512", "gemm_f32_w", Activations::f32, gemm_f32_w_accepts, prepare_f32_w_avx512, gemm_f32_w_avx512,
      kAvx512, 64, 1, kAnyRows, false, false},
+#endif
+    {"gemm_binary_binary_ref", "gemm_binary_binary", Activations::binary, gemm_binary_binary_accepts, prepare_binary_binary_ref, gemm_binary_binary_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+#if defined(__x86_64__)
+    {"gemm_binary_binary_avx2", "gemm_binary_binary", Activations::binary, gemm_binary_binary_accepts, prepare_binary_binary_avx2, gemm_binary_binary_avx2,
+     kAvx2, 64, 1, kAnyRows, false, false},
+    {"gemm_binary_binary_avx512vpopcnt", "gemm_binary_binary", Activations::binary, gemm_binary_binary_accepts, prepare_binary_binary_avx512vpopcnt, gemm_binary_binary_avx512vpopcnt,
+     kAvx512Vpopcnt, 32, 1, kAnyRows, false, false},
 #endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},

@@ -33,7 +33,7 @@ inline GemmCase gemm_case(const QuantFormat& format, std::int64_t m, std::int64_
 
 /// Row scalings that reach every corner: symmetric by row, symmetric fixed, and asymmetric, which reaches code -128.
 inline std::vector<RowScaling> scalings_for(Activations activations) {
-  if (activations == Activations::f32) return {{}};
+  if (activations != Activations::s8) return {{}};
   return {{RowScaling::Kind::dynamic_rows, 8, 1.0f, 0},
           {RowScaling::Kind::fixed, 8, 0.01f, 0},
           {RowScaling::Kind::fixed, 8, 0.01f, 37},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "kernels/base/cpu.h"
 #include "tests/kernels/gemm_case.h"
@@ -22,9 +23,9 @@ const std::vector<std::string> kFormats = {
     "q5g96z.f16", "q4g16", "q4g32", "q4g32z", "q4g64", "q4g32.f16", "q4g32o.f16", "q4g32o.i6", "q4g48", "q4g128.i8",
     "q3g16.i6", "q3g48z", "q2g16o.i4", "q2g64z", "q2g128", "q1g32o.f16", "q1g256",
     // sets of levels
-    "binaryc", "binaryg48", "binaryg128.f16", "ternaryc", "ternaryg256.f16", "tritc", "tritg256.f16", "iq4nlc",
-    "iq4nlg32.f16", "iq4nlg32.i6", "nf4g64", "e2m1c", "e2m1g32.e8m0", "e2m1g16.e4m3", "e2m3g32.e8m0", "e2m3g16",
-    "e3m2g32.e8m0", "e4m3c", "e5m2t",
+    "binaryc", "binaryg48", "binaryg64", "binaryg192", "binaryg128.f16", "ternaryc", "ternaryg256.f16", "tritc",
+    "tritg256.f16", "iq4nlc", "iq4nlg32.f16", "iq4nlg32.i6", "nf4g64", "e2m1c", "e2m1g32.e8m0", "e2m1g16.e4m3",
+    "e2m3g32.e8m0", "e2m3g16", "e3m2g32.e8m0", "e4m3c", "e5m2t",
     // tables
     "t4c", "t3g16"};
 
@@ -94,10 +95,14 @@ TEST_CASE("a reference agrees with a sum of real values in double") {
           scale =
               std::abs(*std::max_element(x, x + c.w.k, [](float p, float q) { return std::abs(p) < std::abs(q); })) /
               float(high);
+        const double mean_magnitude =
+            std::accumulate(x, x + c.w.k, 0.0, [](double s, float v) { return s + std::abs(double(v)); }) /
+            double(c.w.k);
         for (std::int64_t j = 0; j < c.w.n; ++j) {
           double sum = 0, magnitudes = 0;
           for (std::int64_t t = 0; t < c.w.k; ++t) {
-            double value = x[t];
+            double value =
+                kernel.activations == Activations::binary ? std::copysign(mean_magnitude, x[t] + 0.0f) : x[t];
             if (scaling.kind != RowScaling::Kind::none)
               value = (std::clamp(std::nearbyint(x[t] / scale) + float(scaling.zero), float(low), float(high)) -
                        float(scaling.zero)) *

@@ -41,7 +41,7 @@ class GuardedFloats {
 TEST_CASE("no kernel reads behind the activations or writes behind the results") {
   for (const KernelInfo& kernel : kernels()) {
     if (kernel.operation != Operation::product || !includes(host_isa(), kernel.needs)) continue;
-    for (const char* text : {"f32", "q8c", "q4g32", "q4g16z", "q4c"}) {
+    for (const char* text : {"f32", "q8c", "binaryc", "binaryg64", "q4g32", "q4g16z", "q4c"}) {
       const QuantFormat format = parse_quant_format(text);
       if (!kernel.accepts(format, 64)) continue;
       for (const std::int64_t m : {1, 5})
