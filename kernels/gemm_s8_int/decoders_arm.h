@@ -14,13 +14,13 @@ namespace {
 
 constexpr int kQuads = 8;  ///< of a chunk
 
-/// Integers of kBits bits: bytes are the codes, less 128 where they would not be signed.
+/// IntegerBytes of kBits bits: bytes are the codes, less 128 where they would not be signed.
 template <int kBits>
-struct Integers {
+struct IntegerBytes {
   static constexpr int kCodeBits = kBits;
   static constexpr int kLargest = kBits == 8 ? 128 : (1 << kBits) - 1;  ///< magnitude of a byte
   std::int32_t bias = kBits == 8 ? 128 : 0;                             ///< code less byte
-  explicit Integers(const S8Int&) {}
+  explicit IntegerBytes(const S8Int&) {}
   QB_INLINE int8x16_t bytes(uint8x16_t codes) const {
     return vreinterpretq_s8_u8(kBits == 8 ? veorq_u8(codes, vdupq_n_u8(0x80)) : codes);
   }
@@ -28,12 +28,12 @@ struct Integers {
 
 /// Level sets: bytes are the levels themselves, which lie within [-127, 127].
 template <int kBits>
-struct Levels {
+struct LevelBytes {
   static constexpr int kCodeBits = kBits;
   static constexpr int kLargest = 127;
   std::int32_t bias;
   int8x16x4_t table;
-  explicit Levels(const S8Int& at) : bias(1 << at.middle_shift) {
+  explicit LevelBytes(const S8Int& at) : bias(1 << at.middle_shift) {
     for (int part = 0; part < 4; ++part)
       table.val[part] = vreinterpretq_s8_u8(vsubq_u8(vld1q_u8(at.level + 16 * part), vdupq_n_u8(std::uint8_t(bias))));
   }
@@ -77,12 +77,12 @@ QB_INLINE uint8x16_t quad_codes(const std::uint8_t* lines) {
 
 /// One chunk of 4 * kVectors columns: [vector][quad], each register [column][4 along k].
 template <int kVectors>
-struct Chunk {
+struct ByteChunk {
   int8x16_t bytes[kVectors][kQuads];
 };
 
 template <class Decoder, int kVectors, int kQuad = 0>
-QB_INLINE void unpack(const Decoder& decoder, const std::uint8_t* lines, Chunk<kVectors>& chunk) {
+QB_INLINE void unpack(const Decoder& decoder, const std::uint8_t* lines, ByteChunk<kVectors>& chunk) {
   QB_UNROLL for (int v = 0; v < kVectors; ++v) chunk.bytes[v][kQuad] =
       decoder.bytes(quad_codes<Decoder::kCodeBits, kQuad>(lines + 16 * v * Decoder::kCodeBits));
   if constexpr (kQuad + 1 < kQuads) unpack<Decoder, kVectors, kQuad + 1>(decoder, lines, chunk);

@@ -9,16 +9,16 @@ struct Unit {
   static constexpr int kRows = 1;
 
   template <int kVectors>
-  QB_INLINE static void arrange(Chunk<kVectors>&) {}
+  QB_INLINE static void arrange(ByteChunk<kVectors>&) {}
 
   template <int kQuad, int kVectors>
-  QB_INLINE static void add_quad(const Chunk<kVectors>& chunk, int8x16_t a, int32x4_t (&dots)[kVectors]) {
+  QB_INLINE static void add_quad(const ByteChunk<kVectors>& chunk, int8x16_t a, int32x4_t (&dots)[kVectors]) {
     QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[v] =
         vdotq_laneq_s32(dots[v], chunk.bytes[v][kQuad], a, kQuad % 4);
   }
 
   template <int kLargest, int kBegin, int kEnd, int kVectors>
-  QB_INLINE static void dot(const Chunk<kVectors>& chunk, const std::int8_t* const (&a)[1],
+  QB_INLINE static void dot(const ByteChunk<kVectors>& chunk, const std::int8_t* const (&a)[1],
                             int32x4_t (&dots)[1][kVectors]) {
     QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[0][v] = vdupq_n_s32(0);
     if constexpr (kBegin == 0) {

@@ -10,7 +10,7 @@ struct Unit {
 
   /// Two quads of four columns become eight codes along k of columns 0 and 1, and of columns 2 and 3.
   template <int kVectors>
-  QB_INLINE static void arrange(Chunk<kVectors>& chunk) {
+  QB_INLINE static void arrange(ByteChunk<kVectors>& chunk) {
     QB_UNROLL for (int v = 0; v < kVectors; ++v) QB_UNROLL for (int q = 0; q < kQuads; q += 2) {
       const int32x4_t even = vreinterpretq_s32_s8(chunk.bytes[v][q]), odd = vreinterpretq_s32_s8(chunk.bytes[v][q + 1]);
       chunk.bytes[v][q] = vreinterpretq_s8_s32(vzip1q_s32(even, odd));
@@ -19,7 +19,7 @@ struct Unit {
   }
 
   template <int kLargest, int kBegin, int kEnd, int kVectors>
-  QB_INLINE static void dot(const Chunk<kVectors>& chunk, const std::int8_t* const (&a)[2],
+  QB_INLINE static void dot(const ByteChunk<kVectors>& chunk, const std::int8_t* const (&a)[2],
                             int32x4_t (&dots)[2][kVectors]) {
     int32x4_t pairs[kVectors][2];  // [columns 0 and 1, or 2 and 3], each [row][column]
     QB_UNROLL for (int v = 0; v < kVectors; ++v) pairs[v][0] = pairs[v][1] = vdupq_n_s32(0);

@@ -9,7 +9,7 @@ struct Unit {
   static constexpr int kRows = 1;
 
   template <int kVectors>
-  QB_INLINE static void arrange(Chunk<kVectors>&) {}
+  QB_INLINE static void arrange(ByteChunk<kVectors>&) {}
 
   /// Sums of two neighbours along k: [vector][columns 0 and 1, or 2 and 3].
   template <int kVectors>
@@ -19,7 +19,7 @@ struct Unit {
   };
 
   template <int kSafe, int kQuad, int kVectors>
-  QB_INLINE static void add_quad(const Chunk<kVectors>& chunk, int8x16_t a, Pairs<kVectors>& pairs) {
+  QB_INLINE static void add_quad(const ByteChunk<kVectors>& chunk, int8x16_t a, Pairs<kVectors>& pairs) {
     const int8x16_t quad = vreinterpretq_s8_s32(vdupq_laneq_s32(vreinterpretq_s32_s8(a), kQuad % 4));
     QB_UNROLL for (int v = 0; v < kVectors; ++v) {
       const int8x16_t bytes = chunk.bytes[v][kQuad];
@@ -38,7 +38,7 @@ struct Unit {
   }
 
   template <int kLargest, int kBegin, int kEnd, int kVectors>
-  QB_INLINE static void dot(const Chunk<kVectors>& chunk, const std::int8_t* const (&a)[1],
+  QB_INLINE static void dot(const ByteChunk<kVectors>& chunk, const std::int8_t* const (&a)[1],
                             int32x4_t (&dots)[1][kVectors]) {
     constexpr int kFits = 32767 / (128 * kLargest);  // products that an int16 holds
     constexpr int kSafe = kFits >= 8 && kEnd - kBegin == 8 ? 8 : kFits >= 4 ? 4 : kFits;

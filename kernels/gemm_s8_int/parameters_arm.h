@@ -11,7 +11,7 @@ namespace {
 
 /// Those of 4 * kVectors columns.
 template <int kVectors>
-struct Parameters {
+struct GroupParameters {
   float32x4_t scale[kVectors], offset[kVectors];
   int32x4_t zero[kVectors];  ///< as a signed byte would have it: less the decoder's bias
 };
@@ -54,14 +54,15 @@ struct Parameters {
 
 /// Those of the group that is number `g` of the span whose section begins at `section`.
 template <int kVectors>
-Parameters<kVectors> read_parameters(const S8Int& at, const std::uint8_t* section, std::int64_t g, std::int32_t bias) {
+GroupParameters<kVectors> read_parameters(const S8Int& at, const std::uint8_t* section, std::int64_t g,
+                                          std::int32_t bias) {
   constexpr std::int64_t kWidth = 4 * kVectors;
   const std::uint8_t* scales =
       section + kWidth * (at.super_bytes + g * (at.scale_bytes + at.offset_bytes + at.zero_bytes));
   const std::uint8_t* offsets = scales + kWidth * at.scale_bytes;
   const std::uint8_t* zeros = offsets + kWidth * at.offset_bytes;
   const std::int32_t middle = at.middle_shift < 32 ? 1 << at.middle_shift : 0;
-  Parameters<kVectors> read;
+  GroupParameters<kVectors> read;
   for (int v = 0; v < kVectors; ++v) {
     read.scale[v] = read_scales(at, scales + 4 * v * at.scale_bytes, section + 8 * v, at.lowest_step);
     read.offset[v] = vdupq_n_f32(0.0f);

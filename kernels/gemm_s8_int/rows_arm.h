@@ -23,7 +23,7 @@ constexpr int kBlock = 64;  // rows whose sums wait together: 4 KiB
 
 /// A block of rows against one panel.
 template <int kVectors>
-struct Block {
+struct RowBlock {
   const GemmArgs* args;
   const S8Int* at;
   const std::int8_t* a;  ///< the block's first row
@@ -36,16 +36,17 @@ struct Block {
 
 /// The part of a group that lies within one chunk, or half of one.
 template <int kVectors>
-struct Step {
-  std::int64_t t, g;             ///< where the chunk begins along k, and the group
-  bool first, last;              ///< of the group
-  Parameters<kVectors> with;     ///< where last
-  int32x4_t byte_sum[kVectors];  ///< of each column over the group so far; where not plain
+struct GroupStep {
+  std::int64_t t, g;               ///< where the chunk begins along k, and the group
+  bool first, last;                ///< of the group
+  GroupParameters<kVectors> with;  ///< where last
+  int32x4_t byte_sum[kVectors];    ///< of each column over the group so far; where not plain
 };
 
 /// Exact sums of row r over the group become float32 and join the sums of the groups before.
 template <int kVectors>
-QB_INLINE void finish_group(Block<kVectors>& block, const Step<kVectors>& step, std::int64_t r, const int32x4_t* dots) {
+QB_INLINE void finish_group(RowBlock<kVectors>& block, const GroupStep<kVectors>& step, std::int64_t r,
+                            const int32x4_t* dots) {
   const std::int64_t i = block.first_row + r;
   const std::int32_t a_sum = block.args->a_group_sum[i * block.at->groups + step.g];
   QB_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -60,7 +61,8 @@ QB_INLINE void finish_group(Block<kVectors>& block, const Step<kVectors>& step, 
 
 /// Quads [kBegin, kEnd) of one chunk against every row of the block.
 template <class Unit, int kLargest, int kBegin, int kEnd, int kVectors>
-QB_INLINE void multiply_rows(Block<kVectors>& block, const Step<kVectors>& step, const Chunk<kVectors>& chunk) {
+QB_INLINE void multiply_rows(RowBlock<kVectors>& block, const GroupStep<kVectors>& step,
+                             const ByteChunk<kVectors>& chunk) {
   for (std::int64_t r = 0; r < block.rows; r += Unit::kRows) {
     const std::int8_t* a[Unit::kRows];
     QB_UNROLL for (int more = 0; more < Unit::kRows; ++more) {
@@ -69,7 +71,7 @@ QB_INLINE void multiply_rows(Block<kVectors>& block, const Step<kVectors>& step,
     }
     int32x4_t dots[Unit::kRows][kVectors];
     Unit::template dot<kLargest, kBegin, kEnd>(chunk, a, dots);
-    // Parameters wait in the cache: the registers are for the codes.
+    // GroupParameters wait in the cache: the registers are for the codes.
     __asm__ volatile("" : : "r"(&step) : "memory");
     QB_UNROLL for (int more = 0; more < Unit::kRows; ++more) {
       if (r + more >= block.rows) break;
@@ -86,7 +88,7 @@ QB_INLINE void multiply_rows(Block<kVectors>& block, const Step<kVectors>& step,
 
 /// byte_sum += the chunk's bytes in quads [kBegin, kEnd).
 template <class Unit, int kLargest, int kBegin, int kEnd, int kVectors>
-QB_INLINE void add_bytes(const Chunk<kVectors>& chunk, int32x4_t (&byte_sum)[kVectors]) {
+QB_INLINE void add_bytes(const ByteChunk<kVectors>& chunk, int32x4_t (&byte_sum)[kVectors]) {
   std::int8_t ones[kChunk];
   __builtin_memset(ones, 1, sizeof ones);
   const std::int8_t* rows[Unit::kRows];
@@ -98,7 +100,7 @@ QB_INLINE void add_bytes(const Chunk<kVectors>& chunk, int32x4_t (&byte_sum)[kVe
 
 /// The part of group step.g that lies in quads [kBegin, kEnd) of the chunk at step.t.
 template <class Unit, int kLargest, int kBegin, int kEnd, int kVectors>
-QB_INLINE void multiply_step(Block<kVectors>& block, Step<kVectors>& step, const Chunk<kVectors>& chunk,
+QB_INLINE void multiply_step(RowBlock<kVectors>& block, GroupStep<kVectors>& step, const ByteChunk<kVectors>& chunk,
                              const std::uint8_t* section, std::int32_t bias) {
   const S8Int& at = *block.at;
   const std::int64_t group_begin = step.g * at.group, k = block.args->k;
@@ -116,7 +118,7 @@ QB_INLINE void multiply_step(Block<kVectors>& block, Step<kVectors>& step, const
 
 /// kHalves: groups may end in the middle of a chunk.
 template <class Unit, class Decoder, bool kHalves, int kVectors>
-[[gnu::noinline]] void multiply_block(Block<kVectors>& block) {
+[[gnu::noinline]] void multiply_block(RowBlock<kVectors>& block) {
   const S8Int& at = *block.at;
   const Decoder decoder(at);
   const std::int64_t k = block.args->k;
@@ -124,13 +126,13 @@ template <class Unit, class Decoder, bool kHalves, int kVectors>
   const std::int64_t records = at.groups_per_span * (at.scale_bytes + at.offset_bytes + at.zero_bytes);
   const std::int64_t section_bytes = (kWidth * (at.super_bytes + records) + 15) / 16 * 16;
   const std::uint8_t* stream = block.panel;
-  Step<kVectors> step{};
+  GroupStep<kVectors> step{};
   for (std::int64_t begin = 0; begin < k; begin += at.span) {
     const std::uint8_t* section = stream;
     stream += section_bytes;
     const std::int64_t end = begin + at.span < k ? begin + at.span : k;
     for (step.t = begin; step.t < end; step.t += kChunk, stream += kWidth * kChunk / 8 * Decoder::kCodeBits) {
-      Chunk<kVectors> chunk;
+      ByteChunk<kVectors> chunk;
       unpack(decoder, stream, chunk);
       Unit::arrange(chunk);
       constexpr int kMiddle = kHalves ? kQuads / 2 : kQuads;
@@ -145,7 +147,7 @@ template <class Unit, class Decoder, bool kHalves, int kVectors>
 template <class Unit, class Decoder, int kVectors>
 QB_INLINE void fill_panel(const GemmArgs& args, std::int64_t column) {
   const auto* base = static_cast<const std::uint8_t*>(args.w);
-  Block<kVectors> block;
+  RowBlock<kVectors> block;
   block.args = &args;
   block.at = static_cast<const S8Int*>(args.w);
   block.panel = base + block.at->codes + column / kPanel * block.at->panel_bytes;
@@ -185,14 +187,14 @@ QB_INLINE void multiply(const GemmArgs& args) {
   const auto& at = *static_cast<const S8Int*>(args.w);
   const bool integers = at.level[1] == 1;  // and ternary, whose codes are integers too
   switch (at.bits) {
-    case 1: return integers ? fill_panels<Unit, Integers<1>>(args) : fill_panels<Unit, Levels<1>>(args);
-    case 2: return fill_panels<Unit, Integers<2>>(args);
-    case 3: return fill_panels<Unit, Integers<3>>(args);
-    case 4: return integers ? fill_panels<Unit, Integers<4>>(args) : fill_panels<Unit, Levels<4>>(args);
-    case 5: return fill_panels<Unit, Integers<5>>(args);
-    case 6: return integers ? fill_panels<Unit, Integers<6>>(args) : fill_panels<Unit, Levels<6>>(args);
-    case 7: return fill_panels<Unit, Integers<7>>(args);
-    default: return fill_panels<Unit, Integers<8>>(args);
+    case 1: return integers ? fill_panels<Unit, IntegerBytes<1>>(args) : fill_panels<Unit, LevelBytes<1>>(args);
+    case 2: return fill_panels<Unit, IntegerBytes<2>>(args);
+    case 3: return fill_panels<Unit, IntegerBytes<3>>(args);
+    case 4: return integers ? fill_panels<Unit, IntegerBytes<4>>(args) : fill_panels<Unit, LevelBytes<4>>(args);
+    case 5: return fill_panels<Unit, IntegerBytes<5>>(args);
+    case 6: return integers ? fill_panels<Unit, IntegerBytes<6>>(args) : fill_panels<Unit, LevelBytes<6>>(args);
+    case 7: return fill_panels<Unit, IntegerBytes<7>>(args);
+    default: return fill_panels<Unit, IntegerBytes<8>>(args);
   }
 }
 
