@@ -36,7 +36,7 @@ struct Executor::State {
   ExecutionPlan plan;
   std::vector<BoundStep> steps;
   std::vector<ExecutorLayer> layers;
-  std::vector<TileWorkspace> workspaces;
+  LayerWorkspaces workspaces;
   ExecutorObserver observer;
   Tensor first_output;  ///< float32 copy of output 0 where it has another type
 };
@@ -90,7 +90,7 @@ void Executor::State::run_step(std::size_t index, std::span<const Tensor> inputs
   const OpRun run{step.inputs, step.outputs, options.threads};
   if (planned.layer >= 0) {
     const auto layer = std::size_t(planned.layer);
-    run_layer(plan.layers[layer], run, workspaces, observer.product, layer);
+    run_layer(plan.layers[layer], run, workspaces, observer, layer);
   } else {
     planned.op.run(run);
   }
@@ -120,7 +120,7 @@ Executor::Executor(const Model& model, const ExecutorOptions& options)
     state_->layers.push_back(layer.info);
     state_->layers.back().prepared = &layer.groups[0];
   }
-  state_->workspaces.resize(1);
+  state_->workspaces.threads.resize(1);
   for (const ProductLayer& layer : state_->plan.layers) reserve_workspaces(layer, options.threads, state_->workspaces);
   state_->bind(/*overwrite=*/true);
 }
@@ -158,8 +158,7 @@ std::int64_t Executor::prepared_bytes() const {
 std::int64_t Executor::scratch_bytes() const {
   std::int64_t bytes = 0;
   for (const Tensor& slot : state_->plan.slots) bytes += std::int64_t(slot.bytes.size());
-  for (const TileWorkspace& workspace : state_->workspaces) bytes += workspace.bytes();
-  return bytes;
+  return bytes + state_->workspaces.bytes();
 }
 
 std::vector<std::span<const std::byte>> Executor::weight_memory() const {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/gemm.h"
+#include "kernels/depthwise.h"
 #include "models/graph.h"
 #include "models/weight_matrix.h"
 
@@ -28,6 +28,8 @@ struct ExecutorLayer {
   const KernelInfo* kernel = nullptr;
   const PackedMatrix* packed = nullptr;      ///< canonical weights (float weights too, as f32)
   const PreparedMatrix* prepared = nullptr;  ///< of the first group of a grouped convolution
+  /// Where products see channels_last() of `packed` (kernels/convolution/weight_order.h): its channels, else 0.
+  std::int64_t channels_last = 0;
 };
 
 /// Called around every node, on the caller's thread, for calibration, error per layer and time shares. While such an
@@ -45,9 +47,16 @@ struct GemmEvent {
   const PreparedMatrix* weights = nullptr;
   const GemmCall* call = nullptr;
 };
+/// Called after a depthwise convolution, likewise.
+struct DepthwiseEvent {
+  std::size_t layer = 0;
+  const PreparedMatrix* weights = nullptr;
+  const DepthwiseCall* call = nullptr;
+};
 struct ExecutorObserver {
-  std::function<void(const NodeEvent&)> before, after;
-  std::function<void(const GemmEvent&)> product;
+  std::function<void(const NodeEvent&)> before = {}, after = {};
+  std::function<void(const GemmEvent&)> product = {};
+  std::function<void(const DepthwiseEvent&)> depthwise = {};
 };
 
 /// One model, one choice of kernels, one batch size. Not copyable; run() is not reentrant.

@@ -1,42 +1,31 @@
 // One weighted node of an executor: its kernel, its prepared weights, and how its product is carried out.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "models/broadcast.h"
+#include "models/conv_layer.h"
 #include "models/executor.h"
-#include "models/window.h"
 
 namespace qb {
-
-/// What one thread needs to carry out tiles of a convolution; grows to the largest layer and stays.
-struct TileWorkspace {
-  Buffer patches, results;
-  GemmScratch scratch;
-  std::int64_t bytes() const { return std::int64_t(patches.size() + results.size()) + scratch.bytes(); }
-};
 
 /// A Conv, Gemm or MatMul with constant weights. Built by prepare_layer().
 struct ProductLayer {
   ExecutorLayer info;
   std::unique_ptr<PackedMatrix> own;   ///< float weights, packed here; null when the model's weight is packed
-  std::vector<PreparedMatrix> groups;  ///< one per convolution group
+  std::vector<PreparedMatrix> groups;  ///< one per convolution group; one in all for depthwise
   std::optional<ActivationQuant> activation;
   OpOutput output;
   bool has_bias = false;
 
-  ConvShape conv;                   ///< Conv only
-  std::int64_t tile_rows = 0;       ///< Conv only: patches per product
-  std::vector<float> sample_scale;  ///< Conv with dynamic activations only: one step per sample
+  std::optional<ConvPlan> conv;  ///< Conv only
 
   std::int64_t rows = 0;    ///< Gemm and MatMul only: rows of a
   BroadcastWalk bias_walk;  ///< Gemm only: over [rows, n] and the shape of c
   float beta = 1.0f;
 
-  bool is_conv() const { return tile_rows > 0; }
   std::int64_t prepared_bytes() const;
 };
 
@@ -46,10 +35,11 @@ ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const Op
                            const ExecutorOptions& options);
 
 /// Makes the workspaces large enough for a layer on `threads` threads.
-void reserve_workspaces(const ProductLayer& layer, int threads, std::vector<TileWorkspace>& workspaces);
+void reserve_workspaces(const ProductLayer& layer, int threads, LayerWorkspaces& workspaces);
 
-/// Carries the product out. `product`, where given, sees every kernel call on the caller's thread, in order.
-void run_layer(ProductLayer& layer, const OpRun& run, std::vector<TileWorkspace>& workspaces,
-               const std::function<void(const GemmEvent&)>& product, std::size_t index);
+/// Carries the product out. The observer's `product` and `depthwise`, where given, see every kernel call on the
+/// caller's thread, in order.
+void run_layer(ProductLayer& layer, const OpRun& run, LayerWorkspaces& workspaces, const ExecutorObserver& observer,
+               std::size_t index);
 
 }  // namespace qb

@@ -7,34 +7,36 @@ namespace qb {
 
 namespace {
 
-constexpr std::int64_t kRun = 4;  // floats of one copy
+constexpr std::int64_t kRun = 4;  // elements of one copy
 
-/// `count` rows get `runs` runs of four floats each.
-template <int runs>
-void copy_runs(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count) {
+/// `count` rows get `runs` runs of four elements each.
+template <int runs, class T>
+void copy_runs(const T* from, std::int64_t from_step, T* to, std::int64_t to_step, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step)
-    std::memcpy(to, from, runs * kRun * sizeof(float));
+    std::memcpy(to, from, runs * kRun * sizeof(T));
 }
 
-void copy_rows(const float* from, std::int64_t from_step, float* to, std::int64_t to_step, std::int64_t count,
+template <class T>
+void copy_rows(const T* from, std::int64_t from_step, T* to, std::int64_t to_step, std::int64_t count,
                std::int64_t width) {
   if (width <= kRun) return copy_runs<1>(from, from_step, to, to_step, count);
   if (width <= 2 * kRun) return copy_runs<2>(from, from_step, to, to_step, count);
   for (std::int64_t i = 0; i < count; ++i, from += from_step, to += to_step)
-    std::memcpy(to, from, std::size_t(width) * sizeof(float));
+    std::memcpy(to, from, std::size_t(width) * sizeof(T));
 }
 
 /// Result positions [begin, end) of one result row, one kernel row of one channel; `row` is null above and below the
 /// input.
-void copy_kernel_row(const Window& window, const float* row, std::int64_t begin, std::int64_t end, float* to,
+template <class T>
+void copy_kernel_row(const Window& window, const T* row, std::int64_t begin, std::int64_t end, T outside, T* to,
                      std::int64_t stride) {
   const std::int64_t width = window.kernel[1];
   const auto column_of = [&](std::int64_t ox) { return ox * window.stride[1] - window.begin[1]; };
   const auto copy_one = [&](std::int64_t ox) {
-    float* target = to + (ox - begin) * stride;
+    T* target = to + (ox - begin) * stride;
     for (std::int64_t kx = 0; kx < width; ++kx) {
       const std::int64_t at = column_of(ox) + kx * window.dilation[1];
-      target[kx] = row && at >= 0 && at < window.in[1] ? row[at] : 0.0f;
+      target[kx] = row && at >= 0 && at < window.in[1] ? row[at] : outside;
     }
   };
   // Windows that lie inside the input as a whole and are dense are copied in runs.
@@ -47,6 +49,25 @@ void copy_kernel_row(const Window& window, const float* row, std::int64_t begin,
   if (last > first)
     copy_rows(row + column_of(first), window.stride[1], to + (first - begin) * stride, stride, last - first, width);
   for (std::int64_t ox = last; ox < end; ++ox) copy_one(ox);
+}
+
+template <class T>
+void copy_windows(const Window& window, std::int64_t channels, const T* x, std::int64_t begin, std::int64_t end,
+                  T outside, T* rows, std::int64_t stride) {
+  const std::int64_t plane = window.in[0] * window.in[1];
+  for (std::int64_t position = begin; position < end;) {
+    const std::int64_t oy = position / window.out[1], ox = position % window.out[1];
+    const std::int64_t ox_end = std::min(window.out[1], ox + end - position);
+    T* target = rows + (position - begin) * stride;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky, target += window.kernel[1]) {
+        const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
+        const T* row = iy >= 0 && iy < window.in[0] ? x + c * plane + iy * window.in[1] : nullptr;
+        copy_kernel_row(window, row, ox, ox_end, outside, target, stride);
+      }
+    }
+    position += ox_end - ox;
+  }
 }
 
 using Quad = float __attribute__((vector_size(16)));
@@ -85,19 +106,12 @@ void copy_patches(const Window& window, std::int64_t channels, const float* x, s
                   float* rows, std::int64_t stride) {
   const std::int64_t plane = window.in[0] * window.in[1];
   if (window.is_pointwise()) return transpose_add(x + begin, plane, channels, end - begin, nullptr, rows, stride);
-  for (std::int64_t position = begin; position < end;) {
-    const std::int64_t oy = position / window.out[1], ox = position % window.out[1];
-    const std::int64_t ox_end = std::min(window.out[1], ox + end - position);
-    float* target = rows + (position - begin) * stride;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky, target += window.kernel[1]) {
-        const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
-        const float* row = iy >= 0 && iy < window.in[0] ? x + c * plane + iy * window.in[1] : nullptr;
-        copy_kernel_row(window, row, ox, ox_end, target, stride);
-      }
-    }
-    position += ox_end - ox;
-  }
+  copy_windows(window, channels, x, begin, end, 0.0f, rows, stride);
+}
+
+void copy_patches(const Window& window, std::int64_t channels, const std::int8_t* x, std::int64_t begin,
+                  std::int64_t end, std::int8_t outside, std::int8_t* rows, std::int64_t stride) {
+  copy_windows(window, channels, x, begin, end, outside, rows, stride);
 }
 
 void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,

@@ -9,6 +9,8 @@
 #include <memory>
 
 #include "kernels/base/error.h"
+#include "kernels/convolution/weight_order.h"
+#include "kernels/depthwise.h"
 #include "kernels/gemm.h"
 
 namespace qb {
@@ -32,7 +34,13 @@ float scale_of_row(const float* a, std::int64_t k, const RowScaling& scaling) {
   return scale > 0 && std::isfinite(scale) ? scale : 1.0f;
 }
 
-/// What the proof keeps of one layer: its reference and the real weights.
+/// Codes of a row that is quantized already, as real values.
+void real_values(const std::int8_t* codes, const RowScaling& scaling, std::vector<double>& values) {
+  for (std::size_t t = 0; t < values.size(); ++t)
+    values[t] = double(scaling.scale) * (double(codes[t]) - double(scaling.zero));
+}
+
+/// What the proof keeps of one layer: its reference and the real weights, in the order that its kernel sees.
 struct Witness {
   PreparedMatrix reference;
   std::vector<float> weights;  ///< [n, k]
@@ -63,6 +71,23 @@ class Prover {
     proofs_[event.layer].error = std::max(proofs_[event.layer].error, error);
   }
 
+  /// Checks one depthwise convolution.
+  void check(const DepthwiseEvent& event) {
+    const ExecutorLayer& layer = executor_.layers()[event.layer];
+    const DepthwiseCall& call = *event.call;
+    const std::int64_t results = call.batch * layer.where.n * call.out[0] * call.out[1];
+    operations_ += 2.0 * double(results) * double(layer.where.k);
+    if (layer.kernel->reference || results == 0) return;
+    const Witness& witness = witness_of(event.layer);
+    DepthwiseCall again = call;
+    wanted_.resize(std::size_t(results));
+    again.y = wanted_.data();
+    again.threads = 1;
+    depthwise(witness.reference, again, depthwise_scratch_);
+    const double error = depthwise_error(call, wanted_.data(), witness.weights.data());
+    proofs_[event.layer].error = std::max(proofs_[event.layer].error, error);
+  }
+
   std::vector<LayerProof> proofs() const { return proofs_; }
   double operations() const { return operations_; }
 
@@ -71,8 +96,9 @@ class Prover {
     std::unique_ptr<Witness>& witness = witnesses_[index];
     if (!witness) {
       const ExecutorLayer& layer = executor_.layers()[index];
-      witness = std::make_unique<Witness>(
-          Witness{prepare(reference_of(*layer.kernel), *layer.packed), dequantize(*layer.packed)});
+      const PackedMatrix seen =
+          layer.channels_last > 0 ? channels_last(*layer.packed, layer.channels_last) : *layer.packed;
+      witness = std::make_unique<Witness>(Witness{prepare(reference_of(*layer.kernel), seen), dequantize(seen)});
     }
     return *witness;
   }
@@ -82,6 +108,7 @@ class Prover {
   std::vector<LayerProof> proofs_;
   std::vector<float> wanted_;
   GemmScratch scratch_;
+  DepthwiseScratch depthwise_scratch_;
   double operations_ = 0;
 };
 
@@ -130,10 +157,14 @@ double product_error(const ProductCheck& check) {
   std::vector<double> magnitudes(std::size_t(check.k));
   double worst = 0;
   for (std::int64_t i = 0; i < call.m; ++i) {
-    const float* a = call.a + i * call.a_stride;
-    const float scale = scale_of_row(a, check.k, call.scaling);
-    for (std::int64_t t = 0; t < check.k; ++t)
-      magnitudes[std::size_t(t)] = std::abs(real_value(a[t], call.scaling, scale));
+    if (call.codes) {
+      real_values(call.codes + i * call.a_stride, call.scaling, magnitudes);
+    } else {
+      const float* a = call.a + i * call.a_stride;
+      const float scale = scale_of_row(a, check.k, call.scaling);
+      for (std::int64_t t = 0; t < check.k; ++t) magnitudes[std::size_t(t)] = real_value(a[t], call.scaling, scale);
+    }
+    for (double& magnitude : magnitudes) magnitude = std::abs(magnitude);
     for (std::int64_t j = 0; j < check.n; ++j) {
       const double wanted = check.wanted[i * check.wanted_stride + j], got = call.y[i * call.y_stride + j];
       if (std::isfinite(wanted) != std::isfinite(got)) return kInfinite;
@@ -149,11 +180,49 @@ double product_error(const ProductCheck& check) {
   return worst;
 }
 
+namespace {
+
+/// Sum of |x w| over the window of one result, plane of the result and of the input given, and the bias.
+double window_magnitude(const DepthwiseCall& call, const float* x, float scale, const float* w, std::int64_t oy,
+                        std::int64_t ox) {
+  double sum = 0;
+  for (std::int64_t ky = 0; ky < call.kernel[0]; ++ky)
+    for (std::int64_t kx = 0; kx < call.kernel[1]; ++kx) {
+      const std::int64_t iy = oy * call.stride[0] - call.pad[0] + ky * call.dilation[0];
+      const std::int64_t ix = ox * call.stride[1] - call.pad[1] + kx * call.dilation[1];
+      if (iy < 0 || iy >= call.in[0] || ix < 0 || ix >= call.in[1]) continue;
+      sum += std::abs(real_value(x[iy * call.in[1] + ix], call.scaling, scale) * double(w[ky * call.kernel[1] + kx]));
+    }
+  return sum;
+}
+
+}  // namespace
+
+double depthwise_error(const DepthwiseCall& call, const float* wanted, const float* weights) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  const std::int64_t channels = call.channels * call.multiplier, positions = call.out[0] * call.out[1],
+                     area = call.kernel[0] * call.kernel[1];
+  double worst = 0;
+  for (std::int64_t at = 0; at < call.batch * channels * positions; ++at) {
+    const double right = wanted[at], got = call.y[at];
+    if (std::isfinite(right) != std::isfinite(got)) return kInfinite;
+    if (!std::isfinite(right) || right == got) continue;
+    const std::int64_t plane = at / positions, sample = plane / channels, channel = plane % channels;
+    const float scale = call.sample_scale ? call.sample_scale[sample] : call.scaling.scale;
+    const double sum =
+        window_magnitude(call, call.x + plane / call.multiplier * call.in[0] * call.in[1], scale,
+                         weights + channel * area, at % positions / call.out[1], at % positions % call.out[1]);
+    worst = std::max(worst, sum > 0 ? std::abs(got - right) / sum : kInfinite);
+  }
+  return worst;
+}
+
 Proof prove(Executor& executor, const Model& model, const ExecutorOptions& options, const Dataset& data) {
   const std::int64_t batch = options.batch;
   const std::int64_t runs = std::max<std::int64_t>(1, (std::min(kProofSamples, data.count()) + batch - 1) / batch);
   Prover prover(executor);
-  executor.observe({{}, {}, [&](const GemmEvent& event) { prover.check(event); }});
+  executor.observe({.product = [&](const GemmEvent& event) { prover.check(event); },
+                    .depthwise = [&](const DepthwiseEvent& event) { prover.check(event); }});
   Proof proof;
   std::vector<float> outputs;
   for (std::int64_t run = 0; run < runs; ++run) {

@@ -44,4 +44,7 @@ struct ProductCheck {
 };
 double product_error(const ProductCheck& check);
 
+/// The same over the results of a depthwise convolution: `wanted` lies like call.y, `weights` [n, area] real values.
+double depthwise_error(const DepthwiseCall& call, const float* wanted, const float* weights);
+
 }  // namespace qb

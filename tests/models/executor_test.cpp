@@ -85,7 +85,10 @@ Model quantized(const Model& from, const QuantFormat& format, int activation_bit
   Model model = from;
   for (const MatrixWeight& which : matrix_weights(from)) {
     const std::vector<float> rows = matrix_values(from, which);
-    UnpackedMatrix matrix{format, which.n, which.k, {}, {}, {}, {}};
+    UnpackedMatrix matrix;
+    matrix.format = format;
+    matrix.n = which.n;
+    matrix.k = which.k;
     const std::int64_t group = format.group > 0 ? format.group : which.k;
     const auto largest = float((1 << (format.bits - 1)) - 1);
     for (std::int64_t i = 0; i < which.n; ++i) {
@@ -148,7 +151,8 @@ TEST_CASE("outputs do not depend on batch, threads, observers or the run before,
         for (const int threads : {1, 2, 5}) {
           INFO(name << ", " << kernel << ", batch " << batch << ", " << threads << " threads");
           Executor executor(model, {.kernel = kernel, .threads = threads, .batch = batch});
-          if (threads == 2) executor.observe({{}, [](const NodeEvent&) {}, [](const GemmEvent&) {}});
+          if (threads == 2)
+            executor.observe({{}, [](const NodeEvent&) {}, [](const GemmEvent&) {}, [](const DepthwiseEvent&) {}});
           std::vector<float> got;
           for (std::int64_t begin = 0; begin < kCount; begin += batch) {
             const Tensor part = tensor_of(
@@ -185,7 +189,7 @@ TEST_CASE("observers see every node and every product with its operands") {
   const Tensor x = random_tensor({2, 3, 11, 9}, 22);
   Executor executor(model, {.threads = 2, .batch = 2});
   std::vector<std::string> before, after;
-  std::int64_t products = 0, rows = 0;
+  std::int64_t products = 0, rows = 0, depthwise_results = 0;
   double worst = 0;
   executor.observe({[&](const NodeEvent& event) {
                       before.push_back(event.what->name);
@@ -211,14 +215,29 @@ TEST_CASE("observers see every node and every product with its operands") {
                                               double(w[std::size_t(event.row_begin * layer.where.k + t)]));
                       }
                       worst = std::max(worst, std::abs(sum - double(event.call->y[0])) / std::max(magnitude, 1e-30));
+                    },
+                    [&](const DepthwiseEvent& event) {
+                      const ExecutorLayer& layer = executor.layers()[event.layer];
+                      CHECK(layer.node_name == "c2");
+                      CHECK(layer.kernel->operation == Operation::depthwise);
+                      CHECK(event.weights == layer.prepared);
+                      CHECK(event.call->channels == 8);
+                      depthwise_results += 8 * event.call->batch * event.call->out[0] * event.call->out[1];
+                      double sum = 0;  // result (1, 1) of the first channel, whose window lies inside
+                      const std::vector<float> w = dequantize(*layer.packed);
+                      for (std::int64_t t = 0; t < 9; ++t)
+                        sum += double(event.call->x[t / 3 * 9 + t % 3]) * double(w[std::size_t(t)]);
+                      sum += double(event.call->bias[0]);
+                      CHECK(std::abs(sum - double(event.call->y[10])) <= 1e-5);
                     }});
   executor.run(x);
   CHECK(before.size() == model.graph.nodes.size());
   CHECK(after == before);
   CHECK(executor.layers().size() == 6);
-  CHECK(products >= 1 + 8 + 1 + 2 + 1 + 1);
-  // All rows of patches times all outputs: 2 samples of 99 positions for c1 to c3, of 24 for c4, and the dense layers.
-  CHECK(rows == 2 * (99 * (8 + 8 + 8) + 24 * 12 + 20 + 6));
+  CHECK(products >= 1 + 1 + 2 + 1 + 1);
+  // All rows of patches times all outputs: 2 samples of 99 positions for c1 and c3, of 24 for c4, and the dense layers.
+  CHECK(rows == 2 * (99 * (8 + 8) + 24 * 12 + 20 + 6));
+  CHECK(depthwise_results == 2 * 99 * 8);
   CHECK(worst <= 120 * 0x1p-24);
 }
 
@@ -352,8 +371,11 @@ TEST_CASE("what cannot run is refused before it runs") {
   // A codebook has no product with 8-bit activations.
   Model tables = network();
   const MatrixWeight which = matrix_weights(tables)[0];
-  UnpackedMatrix matrix{
-      {CodeKind::table, 2, Sharing::tensor, 0, false}, which.n, which.k, {}, {}, {}, {-1, -0.25f, 0.25f, 1}};
+  UnpackedMatrix matrix;
+  matrix.format = parse_quant_format("t2t");
+  matrix.n = which.n;
+  matrix.k = which.k;
+  matrix.table = {-1, -0.25f, 0.25f, 1};
   matrix.codes.assign(std::size_t(which.n * which.k), 1);
   tables.weights[which.weight] = pack(matrix);
   CHECK(values_of(Executor(tables, {}).run(random_tensor({1, 3, 11, 9}, 1))).size() == 6);

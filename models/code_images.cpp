@@ -1,0 +1,160 @@
+#include "models/code_images.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/base/parallel.h"
+#include "kernels/convolution/patch_rows.h"
+#include "kernels/panels.h"
+#include "kernels/quantize_rows/row_quantizer.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kBlock = 16;  ///< channels that become pixels together
+
+std::int64_t plane_stride(const ConvShape& shape) { return round_up(shape.window.in[0] * shape.window.in[1], 64) + 64; }
+
+std::int64_t blocks_of(const ConvShape& shape) { return (shape.in_channels / shape.groups + kBlock - 1) / kBlock; }
+
+/// What one wave quantizes, and where it goes.
+struct Samples {
+  const ConvRun& run;
+  std::int64_t first, count;
+  std::int8_t* images;
+
+  const ConvShape& shape() const { return run.plan.shape; }
+  std::int64_t channels() const { return shape().in_channels / shape().groups; }
+  std::int64_t plane() const { return shape().window.in[0] * shape().window.in[1]; }
+  std::int8_t zero() const { return std::int8_t(run.scaling.zero); }
+
+  /// Codes of channels [channel, channel + rows * per_row) of a group, `per_row` planes without gaps per row of `to`.
+  /// Up to 15 codes behind each row are written.
+  void quantize(std::int64_t sample, std::int64_t g, std::int64_t channel, std::int64_t rows, std::int64_t per_row,
+                std::int8_t* to, std::int64_t stride) const {
+    const RowQuantizer with = row_quantizer(run.weights[0].kernel->needs);
+    const CodeRange range = code_range(run.scaling);
+    const float scale = run.plan.per_sample ? run.plan.sample_scale[std::size_t(first + sample)] : run.scaling.scale;
+    const float* x = run.x + ((first + sample) * shape().in_channels + g * channels() + channel) * plane();
+    const std::int64_t size = per_row * plane();
+    for (std::int64_t i = 0; i < rows; ++i)
+      with.quantize({x + i * size, to + i * stride, size, size, scale, run.scaling.zero, range.low, range.high});
+  }
+};
+
+/// Pixels around the sample, and behind the last channel of each pixel.
+void fill_padding(const Samples& samples, std::int8_t* image) {
+  const CodeImage& plan = samples.run.plan.image;
+  const Window& window = samples.shape().window;
+  const std::int64_t row_bytes = plan.columns * plan.pixel_stride;
+  const std::int64_t left = std::min(window.begin[1], plan.columns),
+                     inside = std::min(window.in[1], plan.columns - left), right = plan.columns - left - inside;
+  for (std::int64_t row = 0; row < plan.rows; ++row) {
+    std::int8_t* pixels = image + row * row_bytes;
+    if (row < window.begin[0] || row >= window.begin[0] + window.in[0]) {
+      std::memset(pixels, samples.zero(), std::size_t(row_bytes));
+      continue;
+    }
+    std::memset(pixels, samples.zero(), std::size_t(left * plan.pixel_stride));
+    std::memset(pixels + (left + inside) * plan.pixel_stride, samples.zero(), std::size_t(right * plan.pixel_stride));
+  }
+}
+
+/// Channels [16 * block, ...) of one sample and group: quantized as planes, then put side by side.
+void make_pixels(const Samples& samples, std::int64_t sample, std::int64_t g, std::int64_t block, std::int8_t* planes) {
+  const CodeImage& plan = samples.run.plan.image;
+  const Window& window = samples.shape().window;
+  const std::int64_t first = block * kBlock, channels = std::min(kBlock, samples.channels() - first),
+                     stride = plane_stride(samples.shape());
+  std::int8_t* image = samples.images + (g * samples.count + sample) * plan.bytes();
+  samples.quantize(sample, g, first, channels, /*per_row=*/1, planes, stride);
+  if (block == 0) fill_padding(samples, image);
+  const std::int64_t left = window.begin[1], columns = std::min(window.in[1], plan.columns - left);
+  for (std::int64_t y = 0; y < window.in[0] && y + window.begin[0] < plan.rows; ++y) {
+    std::int8_t* pixels = image + ((y + window.begin[0]) * plan.columns + left) * plan.pixel_stride;
+    interleave_planes(planes + y * window.in[1], stride, channels, columns, pixels + first, plan.pixel_stride);
+    const std::int64_t behind = plan.pixel_stride - first - channels;
+    for (std::int64_t x = 0; first + channels == samples.channels() && behind > 0 && x < columns; ++x)
+      std::memset(pixels + x * plan.pixel_stride + first + channels, samples.zero(), std::size_t(behind));
+  }
+}
+
+}  // namespace
+
+CodeImage plan_code_image(const ConvShape& shape) {
+  const Window& window = shape.window;
+  const std::int64_t channels = shape.in_channels / shape.groups;
+  CodeImage image;
+  const auto extent = [&](std::size_t axis) {
+    return (window.out[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+  };
+  image.rows = extent(0);
+  image.columns = extent(1);
+  image.direct = window.is_pointwise();
+  image.pixel_stride = image.direct ? round_up(channels, 64) : channels;
+  const bool dense = window.dilation[1] == 1;
+  image.run_bytes = dense ? window.kernel[1] * channels : channels;
+  for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky)
+    for (std::int64_t kx = 0; kx < (dense ? 1 : window.kernel[1]); ++kx)
+      image.run_offset.push_back((ky * window.dilation[0] * image.columns + kx * window.dilation[1]) *
+                                 image.pixel_stride);
+  return image;
+}
+
+/// The quantizer may write a few codes behind the last.
+std::int64_t planes_bytes(const ConvShape& shape) {
+  return round_up(shape.in_channels / shape.groups * shape.window.in[0] * shape.window.in[1], 64) + 64;
+}
+
+std::int64_t images_bytes(const ConvPlan& plan) {
+  const ConvShape& shape = plan.shape;
+  return plan.path == ConvPath::code_pixels ? shape.groups * plan.image.bytes() : shape.groups * planes_bytes(shape);
+}
+
+std::int64_t block_bytes(const ConvShape& shape) {
+  return std::min(kBlock, shape.in_channels / shape.groups) * plane_stride(shape);
+}
+
+void make_code_images(const ConvRun& run, std::int64_t first, std::int64_t count, LayerWorkspaces& workspaces) {
+  const Samples samples{run, first, count, workspaces.images.as<std::int8_t>()};
+  const bool pixels = run.plan.path == ConvPath::code_pixels;
+  const std::int64_t groups = run.plan.shape.groups;
+  const std::int64_t parts = pixels ? blocks_of(run.plan.shape) : 1, units = count * groups * parts;
+  const std::int64_t workers = std::min<std::int64_t>(run.threads, units);
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t worker = begin; worker < end; ++worker) {
+      std::int8_t* planes = workspaces.threads[std::size_t(worker)].planes.as<std::int8_t>();
+      for (std::int64_t unit = worker; unit < units; unit += workers) {
+        const std::int64_t sample = unit / parts % count, g = unit / parts / count;
+        if (pixels)
+          make_pixels(samples, sample, g, unit % parts, planes);
+        else
+          samples.quantize(sample, g, 0, 1, samples.channels(),
+                           samples.images + (g * count + sample) * planes_bytes(run.plan.shape), 0);
+      }
+    }
+  };
+  parallel_for(workers, int(std::max<std::int64_t>(workers, 1)), 1, std::cref(part));
+}
+
+void gather_windows(const ConvPlan& plan, const std::int8_t* image, std::int64_t begin, std::int64_t end,
+                    std::int8_t zero, [[maybe_unused]] Isa isa, std::int8_t* rows, std::int64_t stride) {
+  GatherRunsFn gather = gather_runs_ref;
+#if defined(__x86_64__)
+  if (includes(isa, Isa::avx512)) gather = gather_runs_avx512;
+#endif
+  const Window& window = plan.shape.window;
+  const CodeImage& shape = plan.image;
+  for (std::int64_t position = begin; position < end;) {
+    const std::int64_t oy = position / window.out[1], ox = position % window.out[1];
+    const std::int64_t count = std::min(window.out[1] - ox, end - position);
+    gather({image + (oy * window.stride[0] * shape.columns + ox * window.stride[1]) * shape.pixel_stride,
+            window.stride[1] * shape.pixel_stride, count, shape.run_offset.data(), std::ssize(shape.run_offset),
+            shape.run_bytes, rows, stride, zero});
+    rows += count * stride;
+    position += count;
+  }
+}
+
+}  // namespace qb

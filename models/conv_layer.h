@@ -1,0 +1,82 @@
+// How a convolution is carried out: by a depthwise kernel, or as products of tiles of patches.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "kernels/depthwise.h"
+#include "models/executor.h"
+#include "models/window.h"
+
+namespace qb {
+
+/// What one thread needs to carry out tiles of a convolution; grows to the largest layer and stays.
+struct TileWorkspace {
+  Buffer patches, results, planes;
+  GemmScratch scratch;
+  std::int64_t bytes() const { return std::int64_t(patches.size() + results.size() + planes.size()) + scratch.bytes(); }
+};
+
+/// What all threads need together.
+struct LayerWorkspaces {
+  std::vector<TileWorkspace> threads;
+  Buffer images;  ///< codes of whole samples
+  DepthwiseScratch depthwise;
+  std::int64_t bytes() const;
+};
+
+enum class ConvPath : std::uint8_t {
+  depthwise,    ///< every input channel has kernels of its own: one call of depthwise()
+  float_rows,   ///< patches of floats, in C, H, W order
+  code_planes,  ///< each sample quantized once; patches of codes in C, H, W order
+  code_pixels,  ///< each sample quantized once, the codes of a pixel side by side; patches in H, W, C order
+};
+
+/// A sample's codes as pixels, with the padding that its windows see; one image per group and sample.
+struct CodeImage {
+  std::int64_t rows = 0, columns = 0;
+  std::int64_t pixel_stride = 0;  ///< bytes; the channels of a group, or a row of the product where it is `direct`
+  bool direct = false;            ///< pixels are rows of the product as they are
+  std::vector<std::int64_t> run_offset;  ///< as GatherRunsArgs
+  std::int64_t run_bytes = 0;
+  std::int64_t bytes() const { return rows * columns * pixel_stride; }
+};
+
+struct ConvPlan {
+  ConvShape shape;
+  ConvPath path = ConvPath::float_rows;
+  std::int64_t tile_rows = 0;  ///< patches per product
+  std::int64_t wave = 1;       ///< samples whose codes are made at once, and whose patches may share a tile
+  CodeImage image;             ///< code_pixels only
+  bool per_sample = false;     ///< dynamic activations: one scale per sample, hence no tile of two samples
+  std::vector<float> sample_scale;
+};
+
+/// Rows that a product of a convolution may have at most: one tile never holds samples of two scales.
+std::int64_t rows_together(const ConvPlan& plan);
+
+/// Completes a plan whose shape and per_sample are set, for a kernel that computes products with `activations`.
+/// `order_is_free` says whether weights may be reordered.
+void plan_products(ConvPlan& plan, Activations activations, bool order_is_free, int threads);
+
+/// True where the kernels see the weights of more than one channel and pixel in H, W, C order.
+bool reorders_weights(const ConvPlan& plan);
+
+/// Makes the workspaces, one per thread, large enough.
+void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces);
+
+/// One run of a convolution: x [N, C, H, W] to y, bias where not null, all as float32.
+struct ConvRun {
+  ConvPlan& plan;                              ///< sample_scale is written
+  const std::vector<PreparedMatrix>& weights;  ///< one per group; one in all for depthwise
+  RowScaling scaling;  ///< none, or fixed; of a plan that is per_sample only bits and zero count
+  const float* x = nullptr;
+  const float* bias = nullptr;
+  float* y = nullptr;
+  int threads = 1;
+  const ExecutorObserver& observer;
+  std::size_t layer = 0;  ///< for events
+};
+void run_conv(const ConvRun& run, LayerWorkspaces& workspaces);
+
+}  // namespace qb

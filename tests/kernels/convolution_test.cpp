@@ -1,0 +1,123 @@
+// Rows of a convolution copied from pixels, and weights put into their order.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "kernels/base/cpu.h"
+#include "kernels/convolution/patch_rows.h"
+#include "kernels/convolution/weight_order.h"
+#include "tests/kernels/gemm_case.h"
+
+namespace qb {
+
+namespace {
+
+std::vector<std::int8_t> random_codes(std::size_t count, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<std::int8_t> codes(count);
+  for (std::int8_t& code : codes) code = std::int8_t(random.below(256));
+  return codes;
+}
+
+std::vector<GatherRunsFn> gatherers() {
+  std::vector<GatherRunsFn> all = {gather_runs_ref};
+#if defined(__x86_64__)
+  if (includes(host_isa(), Isa::avx512)) all.push_back(gather_runs_avx512);
+#endif
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("planes become pixels, whatever their number and length, and nothing else is written") {
+  for (std::int64_t channels = 1; channels <= 16; ++channels)
+    for (const std::int64_t count : {1, 2, 15, 16, 17, 33, 64, 79}) {
+      const std::int64_t plane_stride = count + 20, pixel_stride = channels + channels % 3;
+      const std::vector<std::int8_t> planes = random_codes(std::size_t(16 * plane_stride), 1);
+      std::vector<std::int8_t> pixels(std::size_t(count * pixel_stride + 1), 77);
+      interleave_planes(planes.data(), plane_stride, channels, count, pixels.data(), pixel_stride);
+      INFO(channels, " channels of ", count);
+      for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t c = 0; c < pixel_stride; ++c)
+          REQUIRE(pixels[std::size_t(i * pixel_stride + c)] ==
+                  (c < channels ? planes[std::size_t(c * plane_stride + i)] : 77));
+      CHECK(pixels.back() == 77);
+    }
+}
+
+TEST_CASE("windows are gathered run after run and padded with zero's code") {
+  const std::vector<std::int8_t> image = random_codes(4000, 2);
+  for (const GatherRunsFn gather : gatherers())
+    for (const std::int64_t run_bytes : {1, 3, 15, 16, 17, 48, 63, 64, 65, 192, 200})
+      for (const std::int64_t runs : {1, 2, 3, 7}) {
+        const std::int64_t k = run_bytes * runs, padded = (k + 63) / 64 * 64, stride = padded + 64, count = 5;
+        std::vector<std::int64_t> offset;
+        for (std::int64_t r = 0; r < runs; ++r) offset.push_back(r * 301);
+        std::vector<std::int8_t> rows(std::size_t(count * stride), 99);
+        gather({image.data() + 7, 11, count, offset.data(), runs, run_bytes, rows.data(), stride, -5});
+        INFO(runs, " runs of ", run_bytes);
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int8_t* row = rows.data() + i * stride;
+          for (std::int64_t t = 0; t < k; ++t)
+            REQUIRE(row[t] == image[std::size_t(7 + 11 * i + t / run_bytes * 301 + t % run_bytes)]);
+          CHECK(std::all_of(row + k, row + padded, [](std::int8_t code) { return code == -5; }));
+          CHECK(std::all_of(row + padded + 16, row + stride, [](std::int8_t code) { return code == 99; }));
+        }
+      }
+}
+
+TEST_CASE("reordered weights and rows of weights have the values of the originals") {
+  for (const char* text : {"q8c", "q4cz", "q8t", "t4c", "q3c", "q4g64", "q4c.f16", "e2m1c", "q5co"}) {
+    INFO(text);
+    const PackedMatrix w = random_weights(parse_quant_format(text), 6, 36, /*seed=*/4);
+    const std::vector<float> values = dequantize(w), turned = dequantize(channels_last(w, 4)),
+                             part = dequantize(rows_of(w, 2, 3));
+    for (std::int64_t j = 0; j < 6; ++j)
+      for (std::int64_t c = 0; c < 4; ++c)
+        for (std::int64_t p = 0; p < 9; ++p)
+          REQUIRE(turned[std::size_t(j * 36 + p * 4 + c)] == values[std::size_t(j * 36 + c * 9 + p)]);
+    CHECK(std::equal(part.begin(), part.end(), values.begin() + 2 * 36));
+  }
+  for (const char* text : {"f32", "bf16", "q4g16", "t3g16", "q4g32z", "nf4g64", "q4g32o.i6", "e2m1g16.e4m3"}) {
+    INFO(text);
+    const PackedMatrix w = random_weights(parse_quant_format(text), 5, 512, /*seed=*/4);
+    const std::vector<float> values = dequantize(w), part = dequantize(rows_of(w, 1, 4));
+    CHECK(std::equal(part.begin(), part.end(), values.begin() + 512));
+    CHECK(part.size() == 4 * 512);
+  }
+  CHECK(order_is_free(parse_quant_format("q4g64"), 36));
+  CHECK_FALSE(order_is_free(parse_quant_format("q4g32"), 36));
+}
+
+TEST_CASE("codes that are quantized already give the product that gemm makes of the floats") {
+  for (const KernelInfo& kernel : kernels()) {
+    if (kernel.operation != Operation::product || kernel.activations != Activations::s8) continue;
+    if (!includes(host_isa(), kernel.needs)) continue;
+    for (const char* text : {"q8c", "q4c", "q4g32"}) {
+      const QuantFormat format = parse_quant_format(text);
+      if (!kernel.accepts(format, 70)) continue;
+      const GemmCase c = gemm_case(format, 7, 9, 70, /*seed=*/6);
+      const RowScaling scaling{RowScaling::Kind::fixed, 8, 0.01f, 37};
+      const std::int64_t stride = 128;
+      std::vector<std::int8_t> codes(std::size_t(c.m * stride), 37);
+      for (std::int64_t i = 0; i < c.m; ++i)
+        for (std::int64_t t = 0; t < 70; ++t)
+          codes[std::size_t(i * stride + t)] =
+              std::int8_t(std::clamp(std::nearbyint(c.a[std::size_t(i * 70 + t)] / 0.01f) + 37.0f, -128.0f, 127.0f));
+      std::vector<float> y(std::size_t(c.m * 9));
+      GemmCall call;
+      call.m = c.m;
+      call.a_stride = stride;
+      call.scaling = scaling;
+      call.y = y.data();
+      call.y_stride = 9;
+      call.codes = codes.data();
+      GemmScratch scratch;
+      gemm(prepare(kernel, c.w), call, scratch);
+      INFO(kernel.name, " ", text);
+      CHECK(y == product(kernel, c, scaling));
+    }
+  }
+}
+
+}  // namespace qb
