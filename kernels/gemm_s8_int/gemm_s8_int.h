@@ -7,9 +7,9 @@
 // Reference: at the offsets it names, level [n, k] int16, scale and offset [n, groups] float32.
 //
 // Panels (all variants but the base-3 ones): some columns side by side (avx512vnni 32 in vectors of 16, avx2 8, ARM
-// 8 in vectors of 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of spans along k. A span is a
-// section of parameters, padded to whole lines of 4 * vector bytes, then its chunks; the last span has only the chunks
-// it needs.
+// 8 in vectors of 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of spans along k. A
+// span is a section of parameters, padded to whole lines of 4 * vector bytes, then its chunks; the last span has only
+// the chunks it needs.
 //
 // - Section: with scale steps, one float16 per column by which they are multiplied, then the same for offsets; then,
 // for
@@ -79,7 +79,8 @@ void gemm_s8_int_ref(const GemmArgs& args);
 void gemm_s8_int_neon(const GemmArgs& args);
 void gemm_s8_int_dotprod(const GemmArgs& args);
 void gemm_s8_int_i8mm(const GemmArgs& args);
-void gemm_s8_int4_avx2(const GemmArgs& args);
+void gemm_s8_int_avx2(const GemmArgs& args);
+void gemm_s8_int_avxvnni(const GemmArgs& args);
 void gemm_s8_int1_avx512vnni(const GemmArgs& args);
 void gemm_s8_int2_avx512vnni(const GemmArgs& args);
 void gemm_s8_int3_avx512vnni(const GemmArgs& args);

@@ -9,6 +9,8 @@ namespace qb {
 namespace {
 
 constexpr std::int64_t kPanel = 32, kChunk = 32;
+#define QB_UNROLL _Pragma("GCC unroll 8")  // before registers are assigned: an array that is indexed stays in memory
+
 constexpr int kBlock = 64;  // rows whose sums wait together: 16 KiB
 
 /// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then moves sums to the stack.
@@ -69,23 +71,36 @@ QB_INLINE __m512 halves_to_float(const std::uint8_t* bytes) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
 }
 
-/// 16 scales or offsets.
-QB_INLINE __m512 read_values(const S8Int& at, const std::uint8_t* bytes, std::int32_t lowest_step, __m512 super) {
+/// Scales or offsets of kVectors times 16 columns.
+template <int kVectors>
+QB_INLINE void read_values(const S8Int& at, const std::uint8_t* bytes, std::int32_t lowest_step, const __m512* super,
+                           __m512* values) {
   switch (at.form) {
-    case S8IntScale::f32: break;
-    case S8IntScale::f16: return halves_to_float(bytes);
-    case S8IntScale::power: return _mm512_castsi512_ps(_mm512_slli_epi32(bytes_to_int32(bytes), 23));
-    case S8IntScale::e4m3: {
-      // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
-      const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
-      const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
-      return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
-    }
+    case S8IntScale::f32:
+      for (int v = 0; v < kVectors; ++v) values[v] = _mm512_loadu_ps(bytes + 64 * v);
+      break;
+    case S8IntScale::f16:
+      for (int v = 0; v < kVectors; ++v) values[v] = halves_to_float(bytes + 32 * v);
+      break;
+    case S8IntScale::power:
+      for (int v = 0; v < kVectors; ++v)
+        values[v] = _mm512_castsi512_ps(_mm512_slli_epi32(bytes_to_int32(bytes + 16 * v), 23));
+      break;
+    case S8IntScale::e4m3:
+      for (int v = 0; v < kVectors; ++v) {
+        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
+        const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * v)));
+        const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
+        values[v] = _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
+      }
+      break;
     case S8IntScale::steps:
-      return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(bytes_to_int32(bytes), _mm512_set1_epi32(lowest_step))),
-                           super);
+      for (int v = 0; v < kVectors; ++v) {
+        const __m512i step = _mm512_add_epi32(bytes_to_int32(bytes + 16 * v), _mm512_set1_epi32(lowest_step));
+        values[v] = _mm512_mul_ps(_mm512_cvtepi32_ps(step), super[v]);
+      }
+      break;
   }
-  return _mm512_loadu_ps(bytes);
 }
 
 /// Reads what stands at the head of a span.
@@ -104,29 +119,22 @@ QB_INLINE void open_section(Block<kVectors>& block) {
   block.stream += 64 * lines;
 }
 
-/// Reads the parameters of a group whose level_sum is complete.
+/// Reads the parameters of a group, but `fixed`.
 template <Finish kFinish, int kVectors>
 QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
   const S8Int& at = *block.at;
   with.group = group;
   with.middle_shift = _mm512_set1_epi32(int(at.middle_shift));
   const std::uint8_t* record = block.record;
-  for (int v = 0; v < kVectors; ++v)
-    with.scale[v] = read_values(at, record + 16 * v * at.scale_bytes, at.lowest_step, block.scale_super[v]);
+  read_values<kVectors>(at, record, at.lowest_step, block.scale_super, with.scale);
   record += 16 * kVectors * at.scale_bytes;
   if constexpr (kFinish == Finish::offsets)
-    for (int v = 0; v < kVectors; ++v)
-      with.offset[v] = read_values(at, record + 16 * v * at.offset_bytes, at.lowest_offset_step, block.offset_super[v]);
+    read_values<kVectors>(at, record, at.lowest_offset_step, block.offset_super, with.offset);
   record += 16 * kVectors * at.offset_bytes;
   if constexpr (kFinish == Finish::zeros)
     for (int v = 0; v < kVectors; ++v)
       with.zero[v] = at.zero_bytes ? bytes_to_int32(record + 16 * v) : _mm512_set1_epi32(1 << at.middle_shift);
   block.record = record + 16 * kVectors * at.zero_bytes;
-  if constexpr (kFinish != Finish::middle)
-    for (int v = 0; v < kVectors; ++v) {
-      with.fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(block.a_zero()), block.level_sum[v]);
-      block.level_sum[v] = _mm512_setzero_si512();
-    }
 }
 
 /// Exact sums of row i over a group become float32 and join the sums of the groups before.
@@ -178,149 +186,248 @@ struct Borders {
   bool last;    ///< one ends with the chunk, or with the row
 };
 
-/// One chunk, at k = t, against every row of the block. `with` holds the parameters of the groups that end: at the
-/// middle, at the end.
-template <Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
-void multiply_rows(Block<kVectors>& block, std::int64_t t, const __m512i (*levels)[8],
-                   const Parameters<kVectors> (&with)[2]) {
-  __m512i held[kVectors][8];
-  for (int v = 0; v < kVectors; ++v)
-    for (int q = 0; q < 8; ++q) held[v][q] = levels[v][q];
-  const std::int8_t* a = block.a + t;
-  const std::int64_t stride = block.args->a_stride;
-  for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
-    __m512i dots[kVectors];
-    for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
-    if constexpr (kMiddle) {
-      dot_quads<kVectors, 4>(held, 0, a, dots);
-      finish_row<kFinish>(block, r, with[0], dots);
-      for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_setzero_si512();
-      dot_quads<kVectors, 4>(held, 4, a, dots);
-    } else {
-      dot_quads<kVectors, 8>(held, 0, a, dots);
-    }
-    if constexpr (kLast)
-      finish_row<kFinish>(block, r, with[1], dots);
-    else
-      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
-  }
-}
-
-template <Finish kFinish, bool kFirst, int kVectors>
-QB_INLINE void multiply_rows(Block<kVectors>& block, std::int64_t t, const Borders& borders, const __m512i (*levels)[8],
-                             const Parameters<kVectors> (&with)[2]) {
-  if (borders.middle)
-    borders.last ? multiply_rows<kFinish, kFirst, true, true>(block, t, levels, with)
-                 : multiply_rows<kFinish, kFirst, true, false>(block, t, levels, with);
-  else
-    borders.last ? multiply_rows<kFinish, kFirst, false, true>(block, t, levels, with)
-                 : multiply_rows<kFinish, kFirst, false, false>(block, t, levels, with);
-}
-
 /// Where the groups lie, chunk by chunk.
 struct GroupWalk {
-  std::int64_t group, end, begin;
+  std::int64_t size, k;
+  std::int64_t group = 0, begin = 0, end = size < k ? size : k;
 
-  QB_INLINE Borders at(std::int64_t t, std::int64_t size, std::int64_t k) {
+  /// Of the chunk at t; `group` becomes the one that goes on behind its middle.
+  QB_INLINE Borders at(std::int64_t t) {
     Borders borders{t == begin, end == t + kChunk / 2 && end < k, false};
-    if (borders.middle) next(size, k);
+    if (borders.middle) next();
     borders.last = end <= t + kChunk;
     return borders;
   }
-  QB_INLINE void next(std::int64_t size, std::int64_t k) {
+  QB_INLINE void next() {
     ++group;
     begin = end;
     end = end + size < k ? end + size : k;
   }
 };
 
+/// Adds the levels of quads [from, to) to the group's; at its end, what they cost at the rows' zero.
+template <int kVectors>
+QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVectors][8], int from, int to,
+                          Parameters<kVectors>* ending) {
+  for (int v = 0; v < kVectors; ++v) {
+    __m512i sum = block.level_sum[v];
+    for (int q = from; q < to; ++q) dot(sum, levels[v][q], _mm512_set1_epi8(1));
+    if (ending) ending->fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(block.a_zero()), sum);
+    block.level_sum[v] = ending ? _mm512_setzero_si512() : sum;
+  }
+}
+
+/// The next chunk of the stream, at k = t, against every row of the block. `group` is the one behind its middle.
+template <class Codes, Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
+__attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t,
+                                              std::int64_t group) {
+  Parameters<kVectors> at_middle, at_end;
+  if constexpr (kMiddle) read_parameters<kFinish>(block, group - 1, at_middle);
+  if constexpr (kLast) read_parameters<kFinish>(block, group, at_end);
+  __m512i levels[kVectors][8];
+  for (int v = 0; v < kVectors; ++v) {
+    block.fetch(Codes::kBits);
+    unpack(codes, block.stream, levels[v]);
+    block.stream += 64 * Codes::kBits;
+  }
+  if constexpr (kFinish != Finish::middle) {
+    if constexpr (kMiddle) sum_levels(block, levels, 0, 4, &at_middle);
+    sum_levels(block, levels, kMiddle ? 4 : 0, 8, kLast ? &at_end : nullptr);
+  }
+  const std::int8_t* a = block.a + t;
+  const std::int64_t stride = block.args->a_stride;
+  for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
+    __m512i dots[kVectors];
+    for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+    if constexpr (kMiddle) {
+      dot_quads<kVectors, 4>(levels, 0, a, dots);
+      finish_row<kFinish>(block, r, at_middle, dots);
+      for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_setzero_si512();
+      dot_quads<kVectors, 4>(levels, 4, a, dots);
+    } else {
+      dot_quads<kVectors, 8>(levels, 0, a, dots);
+    }
+    if constexpr (kLast)
+      finish_row<kFinish>(block, r, at_end, dots);
+    else
+      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
+  }
+}
+
+template <class Codes, Finish kFinish, bool kFirst, int kVectors>
+QB_INLINE void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t, std::int64_t group,
+                              const Borders& borders) {
+  if (borders.middle)
+    borders.last ? multiply_chunk<Codes, kFinish, kFirst, true, true>(block, codes, t, group)
+                 : multiply_chunk<Codes, kFinish, kFirst, true, false>(block, codes, t, group);
+  else
+    borders.last ? multiply_chunk<Codes, kFinish, kFirst, false, true>(block, codes, t, group)
+                 : multiply_chunk<Codes, kFinish, kFirst, false, false>(block, codes, t, group);
+}
+
+template <int kVectors>
+QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t column, const __m512* sum) {
+  const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
+  const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
+  float* y = args.y + i * args.y_stride + column;
+  for (int v = 0; v < kVectors; ++v)
+    _mm512_mask_storeu_ps(y + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
+                          _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), sum[v]));
+}
+
 template <class Codes, Finish kFinish, int kVectors>
 void fill_block(Block<kVectors>& block, std::int64_t column) {
   const GemmArgs& args = *block.args;
-  const S8Int& at = *block.at;
-  const Codes codes(at);
+  const Codes codes(*block.at);
   for (std::int64_t r = 0; r < block.rows; ++r)
     for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], _mm512_setzero_ps());
   for (int v = 0; v < kVectors; ++v) block.level_sum[v] = _mm512_setzero_si512();
-  GroupWalk walk{0, at.group < args.k ? at.group : args.k, 0};
-  const bool sums_levels = kFinish != Finish::middle && block.a_zero() != 0;
+  GroupWalk walk{block.at->group, args.k};
   std::int64_t span_end = 0;
   for (std::int64_t t = 0; t < args.k; t += kChunk) {
     if (t == span_end) {
       open_section(block);
-      span_end += at.span;
+      span_end += block.at->span;
     }
-    __m512i levels[kVectors][8];
-    for (int v = 0; v < kVectors; ++v) {
-      block.fetch(Codes::kBits);
-      unpack(codes, block.stream, levels[v]);
-      block.stream += 64 * Codes::kBits;
-    }
-    const auto sum_levels = [&](int from, int to) {
-      for (int v = 0; v < kVectors; ++v)
-        for (int q = from; q < to; ++q) dot(block.level_sum[v], levels[v][q], _mm512_set1_epi8(1));
-    };
-    Parameters<kVectors> with[2];
-    const std::int64_t ending = walk.group;
-    const Borders borders = walk.at(t, at.group, args.k);
-    if (borders.middle) {
-      if (sums_levels) sum_levels(0, 4);
-      read_parameters<kFinish>(block, ending, with[0]);
-    }
-    if (sums_levels) sum_levels(borders.middle ? 4 : 0, 8);
-    if (borders.last) {
-      read_parameters<kFinish>(block, walk.group, with[1]);
-      walk.next(at.group, args.k);
-    }
-    borders.first ? multiply_rows<kFinish, true>(block, t, borders, levels, with)
-                  : multiply_rows<kFinish, false>(block, t, borders, levels, with);
+    const Borders borders = walk.at(t);
+    borders.first ? multiply_chunk<Codes, kFinish, true>(block, codes, t, walk.group, borders)
+                  : multiply_chunk<Codes, kFinish, false>(block, codes, t, walk.group, borders);
+    if (borders.last) walk.next();
   }
-  const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
-  const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
   for (std::int64_t r = 0; r < block.rows; ++r) {
-    const std::int64_t i = block.first_row + r;
-    for (int v = 0; v < kVectors; ++v) {
-      const __m512 y = _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), _mm512_load_ps(block.sum[r][v]));
-      _mm512_mask_storeu_ps(args.y + i * args.y_stride + column + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
-                            y);
-    }
+    __m512 sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_load_ps(block.sum[r][v]);
+    store_row<kVectors>(args, block.first_row + r, column, sum);
   }
 }
 
-/// Rows from `first` on that share its zero, at most kBlock.
+/// Sums of a block of one row, which stay in registers.
+template <int kVectors>
+struct RowSums {
+  __m512 sum[kVectors];         ///< of the groups that are done
+  __m512i dots[kVectors][2];    ///< of the group at hand, two chains
+  __m512i level_sum[kVectors];  ///< the same; not Finish::middle
+};
+
+/// The i-th of kCount quads from kFirst on, those of one line of the widest plane one after another.
+template <int kBits, int kFirst, int kCount>
+constexpr int quad_in_order(int i) {
+  constexpr int kPlane = largest_power_within(kBits) < kCount ? largest_power_within(kBits) : kCount;
+  return kFirst + i % (kCount / kPlane) * kPlane + i / (kCount / kPlane);
+}
+
+/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with the row at `a`.
+template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors, int kIndex = 0>
+QB_INLINE void add_quads(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
+  constexpr int kQuad = quad_in_order<Codes::kBits, kFirst, kCount>(kIndex);
+  const __m512i four = broadcast_four(a + 4 * kQuad);
+  QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const __m512i levels = codes.template level<kQuad>(lines + 64 * Codes::kBits * v);
+    dot(row.dots[v][kIndex % 2], levels, four);
+    if constexpr (kFinish != Finish::middle) dot(row.level_sum[v], levels, _mm512_set1_epi8(1));
+  }
+  if constexpr (kIndex + 1 < kCount)
+    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kIndex + 1>(row, codes, lines, a);
+}
+
+template <class Codes, Finish kFinish, bool kHalves, int kVectors>
+QB_INLINE void add_group(RowSums<kVectors>& row, Block<kVectors>& block, const Codes& codes, std::int64_t begin,
+                         std::int64_t end) {
+  constexpr std::int64_t kLines = Codes::kBits * kVectors;
+  std::int64_t t = begin;
+  if (kHalves && t % kChunk != 0) {
+    add_quads<Codes, kFinish, 4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
+    block.stream += 64 * kLines;
+    t += kChunk / 2;
+  }
+  for (; kHalves ? t + kChunk / 2 < end : t < end; t += kChunk) {
+    QB_UNROLL for (std::int64_t line = 0; line < kLines; ++line)
+        _mm_prefetch(reinterpret_cast<const char*>(block.stream + block.ahead + 64 * line), _MM_HINT_T0);
+    add_quads<Codes, kFinish, 0, 8>(row, codes, block.stream, block.a + t);
+    block.stream += 64 * kLines;
+  }
+  if (kHalves && t < end) {
+    block.fetch(kLines);
+    add_quads<Codes, kFinish, 0, 4>(row, codes, block.stream, block.a + t);
+  }
+}
+
+/// A block of one row. kHalves: groups may end at odd multiples of 16.
+template <class Codes, Finish kFinish, bool kHalves, int kVectors>
+__attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t column) {
+  const GemmArgs& args = *block.args;
+  const Codes codes(*block.at);
+  RowSums<kVectors> row;
+  Parameters<kVectors> with;
+  const __m512i a_zero = _mm512_set1_epi32(block.a_zero());
+  QB_UNROLL for (int v = 0; v < kVectors; ++v) row.sum[v] = _mm512_setzero_ps();
+  std::int64_t span_end = 0;
+  for (GroupWalk walk{block.at->group, args.k}; walk.begin < args.k; walk.next()) {
+    if (walk.begin == span_end) {
+      open_section(block);
+      span_end += block.at->span;
+    }
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) row.dots[v][0] = row.dots[v][1] = row.level_sum[v] =
+        _mm512_setzero_si512();
+    add_group<Codes, kFinish, kHalves>(row, block, codes, walk.begin, walk.end);
+    read_parameters<kFinish>(block, walk.group, with);
+    __m512i dots[kVectors];
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      dots[v] = _mm512_add_epi32(row.dots[v][0], row.dots[v][1]);
+      with.fixed[v] = _mm512_mullo_epi32(a_zero, row.level_sum[v]);
+    }
+    finish_group<kFinish>(block, block.first_row, with, dots, row.sum);
+  }
+  store_row<kVectors>(args, block.first_row, column, row.sum);
+}
+
+template <class Codes, Finish kFinish, int kVectors>
+QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
+  if constexpr (kFinish != Finish::offsets || Codes::kIntegers)
+    if (block.rows > 1) return fill_block<Codes, kFinish>(block, column);
+  block.at->group % kChunk != 0 && block.at->groups > 1 ? fill_row<Codes, kFinish, true>(block, column)
+                                                        : fill_row<Codes, kFinish, false>(block, column);
+}
+
+/// Rows from `first` on that share its zero, as many as wait together and stay in the second-level cache meanwhile.
 QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
+  constexpr std::int64_t kCacheBytes = 1 << 19;
+  const std::int64_t fitting = kCacheBytes / args.a_stride;
+  const std::int64_t most = fitting < 16 ? 16 : fitting < kBlock ? fitting : kBlock;
   std::int64_t rows = 1;
-  while (rows < kBlock && first + rows < args.m && args.a_zero[first + rows] == args.a_zero[first]) ++rows;
+  while (rows < most && first + rows < args.m && args.a_zero[first + rows] == args.a_zero[first]) ++rows;
   return rows;
 }
 
 template <class Codes, int kVectors>
-void fill_panel(const GemmArgs& args, std::int64_t column) {
+__attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t first_row, std::int64_t rows,
+                                          std::int64_t column) {
   Block<kVectors> block;
   block.args = &args;
   block.at = static_cast<const S8Int*>(args.w);
-  for (block.first_row = 0; block.first_row < args.m; block.first_row += block.rows) {
-    block.rows = rows_of_block(args, block.first_row);
-    block.a = static_cast<const std::int8_t*>(args.a) + block.first_row * args.a_stride;
-    block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
-    block.ahead = block.rows == 1 ? 8192 : 2560;
-    if constexpr (Codes::kIntegers)
-      if (block.at->offset_bytes) {
-        fill_block<Codes, Finish::offsets>(block, column);
-        continue;
-      }
-    if (block.at->zero_bytes || block.a_zero() != 0)
-      fill_block<Codes, Finish::zeros>(block, column);
-    else
-      fill_block<Codes, Finish::middle>(block, column);
-  }
+  block.first_row = first_row;
+  block.rows = rows;
+  block.a = static_cast<const std::int8_t*>(args.a) + first_row * args.a_stride;
+  block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
+  block.ahead = rows == 1 ? 8192 : 2560;
+  if (block.at->offset_bytes)
+    fill_rows<Codes, Finish::offsets>(block, column);
+  else if (block.at->zero_bytes || block.a_zero() != 0)
+    fill_rows<Codes, Finish::zeros>(block, column);
+  else
+    fill_rows<Codes, Finish::middle>(block, column);
 }
 
 /// Columns [n_begin, n_end) of the result.
 template <class Codes>
 QB_INLINE void fill_columns(const GemmArgs& args) {
-  for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel)
-    args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, column) : fill_panel<Codes, 2>(args, column);
+  std::int64_t rows = 0;
+  for (std::int64_t first = 0; first < args.m; first += rows) {
+    rows = rows_of_block(args, first);
+    for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel)
+      args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, first, rows, column)
+                                : fill_panel<Codes, 2>(args, first, rows, column);
+  }
 }
 
 }  // namespace
