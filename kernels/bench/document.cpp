@@ -19,8 +19,8 @@ constexpr const char* kMethod =
     "which the median counts. Times are medians of the rounds; %peak is the median of each round's share of the rate "
     "measured just before; the peer ratio is the median of the peer's time over the kernel's in the same round. "
     "Intervals are between order statistics and cover the median with at least 95 %. Quantizing or rounding the "
-    "activations is in every time, the peers' too; preparing weights is in none. One row is cold: each product reads the "
-    "next of so many copies of the weights that all together exceed 192 MiB and six last-level caches. More rows are "
+    "activations is in every time, the peers' too; preparing weights is in none. One row is cold: each product reads "
+    "the next of so many copies of the weights that all together exceed 192 MiB and six last-level caches. More rows are "
     "hot.\n";
 
 std::string wanted_text(const Goal& goal) {
