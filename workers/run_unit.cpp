@@ -12,6 +12,7 @@
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
+#include "kernels/peers/peers.h"
 #include "models/executor.h"
 #include "quantizers/quantizer.h"
 #include "workers/accuracy.h"
@@ -149,11 +150,14 @@ void UnitRun::prepare() {
   const std::int64_t begin_ns = now_ns();
   executor_ = std::make_unique<Executor>(quantized_.model, options_);
   result_.prepare_s = seconds_since(begin_ns);
-  std::vector<std::string> names;
+  std::vector<std::string> names, described;
   for (const ExecutorLayer& layer : executor_->layers())
-    if (std::find(names.begin(), names.end(), layer.kernel->name) == names.end())
+    if (std::find(names.begin(), names.end(), layer.kernel->name) == names.end()) {
       names.emplace_back(layer.kernel->name);
-  result_.kernels = join(names, " + ");
+      const std::string library = describe_peer(*layer.kernel);
+      described.push_back(library.empty() ? names.back() : fmt::format("{} ({})", names.back(), library));
+    }
+  result_.kernels = join(described, " + ");
   result_.prepared_bytes = executor_->prepared_bytes();
   const std::string& choice = options_.kernel;
   if (choice != "best" && choice != "reference" && std::find(names.begin(), names.end(), choice) == names.end())

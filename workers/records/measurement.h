@@ -68,10 +68,10 @@ struct Measurement {
   std::string started_utc;
   double wall_s = kMissing;
 
-  std::string kernels;                                         ///< distinct kernel names in use, joined by " + "
-  std::string dataset;                                         ///< name, split and sample count in words
-  std::string task;                                            ///< name_of(Task)
-  ItemColumns items;                                           ///< empty unless judged
+  std::string kernels;  ///< distinct kernel names in use, joined by " + "; a peer's with (its library)
+  std::string dataset;  ///< name, split and sample count in words
+  std::string task;     ///< name_of(Task)
+  ItemColumns items;    ///< empty unless judged
   double output_sqnr_db = kMissing, output_cosine = kMissing;  ///< of the model's scores, all samples together
 
   double kernel_error = kMissing, kernel_bound = kMissing;  ///< worst layer, by error over bound
