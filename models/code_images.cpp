@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/base/parallel.h"
-#include "kernels/convolution/patch_rows.h"
+#include "kernels/convolution/variants.h"
 #include "kernels/panels.h"
 #include "kernels/quantize_rows/row_quantizer.h"
 
@@ -71,12 +71,16 @@ void make_pixels(const Samples& samples, std::int64_t sample, std::int64_t g, st
   samples.quantize(sample, g, first, channels, /*per_row=*/1, planes, stride);
   if (block == 0) fill_padding(samples, image);
   const std::int64_t left = window.begin[1], columns = std::min(window.in[1], plan.columns - left);
-  for (std::int64_t y = 0; y < window.in[0] && y + window.begin[0] < plan.rows; ++y) {
-    std::int8_t* pixels = image + ((y + window.begin[0]) * plan.columns + left) * plan.pixel_stride;
-    interleave_planes(planes + y * window.in[1], stride, channels, columns, pixels + first, plan.pixel_stride);
-    const std::int64_t behind = plan.pixel_stride - first - channels;
-    for (std::int64_t x = 0; first + channels == samples.channels() && behind > 0 && x < columns; ++x)
-      std::memset(pixels + x * plan.pixel_stride + first + channels, samples.zero(), std::size_t(behind));
+  const std::int64_t rows = std::min(window.in[0], plan.rows - window.begin[0]);
+  const bool gapless = columns == window.in[1] && columns == plan.columns;  // rows follow one another on both sides
+  const std::int64_t runs = gapless ? 1 : rows, run = gapless ? rows * columns : columns;
+  const std::int64_t behind =
+      first + channels == samples.channels() ? plan.pixel_stride - first - channels : 0;  // up to the next pixel
+  for (std::int64_t y = 0; y < runs; ++y) {
+    std::int8_t* pixels = image + ((y + window.begin[0]) * plan.columns + left) * plan.pixel_stride + first;
+    interleave_planes(planes + y * window.in[1], stride, channels, run, pixels, plan.pixel_stride);
+    for (std::int64_t x = 0; behind > 0 && x < run; ++x)
+      std::memset(pixels + x * plan.pixel_stride + channels, samples.zero(), std::size_t(behind));
   }
 }
 
@@ -139,11 +143,8 @@ void make_code_images(const ConvRun& run, std::int64_t first, std::int64_t count
 }
 
 void gather_windows(const ConvPlan& plan, const std::int8_t* image, std::int64_t begin, std::int64_t end,
-                    std::int8_t zero, [[maybe_unused]] Isa isa, std::int8_t* rows, std::int64_t stride) {
-  GatherRunsFn gather = gather_runs_ref;
-#if defined(__x86_64__)
-  if (includes(isa, Isa::avx512)) gather = gather_runs_avx512;
-#endif
+                    std::int8_t zero, Isa isa, std::int8_t* rows, std::int64_t stride) {
+  const GatherRunsFn gather = gather_runs(isa);
   const Window& window = plan.shape.window;
   const CodeImage& shape = plan.image;
   for (std::int64_t position = begin; position < end;) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/base/parallel.h"
+#include "kernels/convolution/variants.h"
 #include "kernels/panels.h"
 #include "kernels/quantize_rows/row_quantizer.h"
 #include "models/code_images.h"
@@ -72,7 +73,8 @@ void store_tile(const ConvRun& run, const Wave& wave, const Tile& tile, const fl
   tile.for_each_sample(positions, [&](std::int64_t sample, std::int64_t first, std::int64_t last, std::int64_t row) {
     float* planes = run.y + (wave.first + sample) * channels * positions + first;
     if (!channel_major)
-      return transpose_add(results + row * channels, channels, last - first, channels, run.bias, planes, positions);
+      return add_transposed(run.weights[0].kernel->needs)(
+          {results + row * channels, channels, last - first, channels, run.bias, planes, positions});
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* from = results + c * rows + row;
       const float shift = run.bias ? run.bias[c] : 0.0f;
@@ -100,23 +102,27 @@ void fill_operands(const ConvRun& run, const Wave& wave, const Tile& tile, std::
     return;
   }
   const auto zero = std::int8_t(run.scaling.zero);
+  const Isa isa = run.weights[0].kernel->needs;
   tile.for_each_sample(
       window.positions(), [&](std::int64_t sample, std::int64_t first, std::int64_t last, std::int64_t row) {
         std::int8_t* rows = codes + row * call.a_stride;
         switch (plan.path) {
           case ConvPath::code_pixels:
             return gather_windows(plan, images.as<std::int8_t>() + (g * wave.count + sample) * plan.image.bytes(),
-                                  first, last, zero, run.weights[0].kernel->needs, rows, call.a_stride);
+                                  first, last, zero, isa, rows, call.a_stride);
           case ConvPath::code_planes:
             copy_patches(window, channels, images.as<std::int8_t>() + (g * wave.count + sample) * planes_bytes(shape),
                          first, last, zero, rows, call.a_stride);
             for (std::int64_t i = 0; i < last - first; ++i)
               std::memset(rows + i * call.a_stride + k, zero, std::size_t(round_up(k, 64) - k));
             return;
-          default:
-            return copy_patches(window, channels,
-                                run.x + ((wave.first + sample) * shape.in_channels + g * channels) * plane, first, last,
-                                workspace.patches.as<float>() + row * call.a_stride, call.a_stride);
+          default: {
+            const float* x = run.x + ((wave.first + sample) * shape.in_channels + g * channels) * plane;
+            float* patches = workspace.patches.as<float>() + row * call.a_stride;
+            if (window.is_pointwise())
+              return add_transposed(isa)({x + first, plane, channels, last - first, nullptr, patches, call.a_stride});
+            return copy_patches(window, channels, x, first, last, patches, call.a_stride);
+          }
         }
       });
 }

@@ -70,60 +70,18 @@ void copy_windows(const Window& window, std::int64_t channels, const T* x, std::
   }
 }
 
-using Quad = float __attribute__((vector_size(16)));
-using QuadMask = std::int32_t __attribute__((vector_size(16)));
-
-Quad load(const float* from) {
-  Quad quad;
-  std::memcpy(&quad, from, sizeof quad);
-  return quad;
-}
-
-/// Four rows of four become four columns of four.
-void transpose_block(const float* from, std::int64_t from_stride, const float* bias, float* to,
-                     std::int64_t to_stride) {
-  const Quad a = load(from), b = load(from + from_stride), c = load(from + 2 * from_stride),
-             d = load(from + 3 * from_stride);
-  const Quad ab_low = __builtin_shuffle(a, b, QuadMask{0, 4, 1, 5}),
-             ab_high = __builtin_shuffle(a, b, QuadMask{2, 6, 3, 7});
-  const Quad cd_low = __builtin_shuffle(c, d, QuadMask{0, 4, 1, 5}),
-             cd_high = __builtin_shuffle(c, d, QuadMask{2, 6, 3, 7});
-  Quad columns[4] = {__builtin_shuffle(ab_low, cd_low, QuadMask{0, 1, 4, 5}),
-                     __builtin_shuffle(ab_low, cd_low, QuadMask{2, 3, 6, 7}),
-                     __builtin_shuffle(ab_high, cd_high, QuadMask{0, 1, 4, 5}),
-                     __builtin_shuffle(ab_high, cd_high, QuadMask{2, 3, 6, 7})};
-  for (int j = 0; j < 4; ++j) {
-    if (bias) columns[j] += bias[j];
-    std::memcpy(to + j * to_stride, &columns[j], sizeof(Quad));
-  }
-}
-
 }  // namespace
 
 std::int64_t patch_stride(std::int64_t k) { return (k + 3 + 15) / 16 * 16; }
 
 void copy_patches(const Window& window, std::int64_t channels, const float* x, std::int64_t begin, std::int64_t end,
                   float* rows, std::int64_t stride) {
-  const std::int64_t plane = window.in[0] * window.in[1];
-  if (window.is_pointwise()) return transpose_add(x + begin, plane, channels, end - begin, nullptr, rows, stride);
   copy_windows(window, channels, x, begin, end, 0.0f, rows, stride);
 }
 
 void copy_patches(const Window& window, std::int64_t channels, const std::int8_t* x, std::int64_t begin,
                   std::int64_t end, std::int8_t outside, std::int8_t* rows, std::int64_t stride) {
   copy_windows(window, channels, x, begin, end, outside, rows, stride);
-}
-
-void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
-                   const float* bias, float* to, std::int64_t to_stride) {
-  const std::int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-  for (std::int64_t i = 0; i < whole_rows; i += 4)
-    for (std::int64_t j = 0; j < whole_columns; j += 4)
-      transpose_block(from + i * from_stride + j, from_stride, bias ? bias + j : nullptr, to + j * to_stride + i,
-                      to_stride);
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j)
-      to[j * to_stride + i] = from[i * from_stride + j] + (bias ? bias[j] : 0.0f);
 }
 
 }  // namespace qb

@@ -1,4 +1,4 @@
-// A convolution as a matrix product: its input as rows of patches, its result from rows back to planes.
+// A convolution as a matrix product: its input as rows of patches.
 #pragma once
 #include <cstdint>
 
@@ -16,9 +16,5 @@ void copy_patches(const Window& window, std::int64_t channels, const float* x, s
                   float* rows, std::int64_t stride);
 void copy_patches(const Window& window, std::int64_t channels, const std::int8_t* x, std::int64_t begin,
                   std::int64_t end, std::int8_t outside, std::int8_t* rows, std::int64_t stride);
-
-/// to[j * to_stride + i] = from[i * from_stride + j] + (bias ? bias[j] : 0) for i < rows, j < columns.
-void transpose_add(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
-                   const float* bias, float* to, std::int64_t to_stride);
 
 }  // namespace qb

@@ -38,7 +38,7 @@ void transpose_block(Bytes* rows) {
 
 }  // namespace
 
-void gather_runs_ref(const GatherRunsArgs& args) {
+void gather_runs_portable(const GatherRunsArgs& args) {
   const std::int64_t k = args.runs * args.run_bytes, padded = (k + 63) / 64 * 64;
   for (std::int64_t i = 0; i < args.count; ++i) {
     const std::int8_t* window = args.from + i * args.from_step;
@@ -52,6 +52,10 @@ void gather_runs_ref(const GatherRunsArgs& args) {
 
 void interleave_planes(const std::int8_t* planes, std::int64_t plane_stride, std::int64_t channels, std::int64_t count,
                        std::int8_t* to, std::int64_t pixel_stride) {
+  if (channels == 1 && pixel_stride == 1) {
+    if (count > 0) std::memcpy(to, planes, std::size_t(count));
+    return;
+  }
   for (std::int64_t i = 0; i < count; i += kChunk) {
     Bytes block[16] = {};
     for (std::int64_t c = 0; c < channels; ++c) block[c] = load(planes + c * plane_stride + i);

@@ -22,7 +22,7 @@ struct GatherRunsArgs {
   std::int8_t zero;  ///< fills rows from runs * run_bytes to the next multiple of 64
 };
 using GatherRunsFn = void (*)(const GatherRunsArgs&);
-void gather_runs_ref(const GatherRunsArgs& args);
+void gather_runs_portable(const GatherRunsArgs& args);
 void gather_runs_avx512(const GatherRunsArgs& args);
 
 /// Writes `channels` (1 to 16) planes of `count` codes as pixels: to[i * pixel_stride + c] = planes[c * plane_stride +

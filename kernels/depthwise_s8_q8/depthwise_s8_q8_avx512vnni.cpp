@@ -80,7 +80,8 @@ QB_INLINE __mmask16 result_lanes(std::int64_t rest) {
   return rest >= kLanes ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
 }
 
-/// Kernels of height 3 and width up to 4, no shift, rows one after another: each row's windows serve three results.
+/// Kernels of height 3 and width up to 4, no shift, rows not dilated: a row's windows serve all results that see it.
+template <int kStride>
 void fill_plane_3(const DepthwiseArgs& args, const Channel& channel, const Windows& windows) {
   const __m512i outside = _mm512_set1_epi8(char(args.x_zero)),
                 padding = _mm512_xor_si512(outside, _mm512_set1_epi8(-128));
@@ -96,14 +97,15 @@ void fill_plane_3(const DepthwiseArgs& args, const Channel& channel, const Windo
     };
     __m512i above = windows_at(-args.pad[0]), middle = windows_at(1 - args.pad[0]);
     for (std::int64_t oy = 0; oy < args.out[0]; ++oy) {
-      const __m512i below = windows_at(oy + 2 - args.pad[0]);
+      const std::int64_t top = oy * kStride - args.pad[0];
+      const __m512i below = windows_at(top + 2);
       __m512i sum = start;
       dot(sum, above, w0);
       dot(sum, middle, w1);
       dot(sum, below, w2);
       store_results(channel, channel.y + oy * args.out[1] + ox, lanes, sum);
-      above = middle;
-      middle = below;
+      above = kStride == 1 ? middle : below;
+      middle = kStride == 1 ? below : windows_at(top + 3);
     }
   }
 }
@@ -170,7 +172,9 @@ void depthwise_s8_q8_avx512vnni(const DepthwiseArgs& args) {
     if (shift != 0)
       fill_plane<true>(args, channel, windows);
     else if (args.kernel[0] == 3 && quads == 1 && args.stride[0] == 1 && args.dilation[0] == 1)
-      fill_plane_3(args, channel, windows);
+      fill_plane_3<1>(args, channel, windows);
+    else if (args.kernel[0] == 3 && quads == 1 && args.stride[0] == 2 && args.dilation[0] == 1)
+      fill_plane_3<2>(args, channel, windows);
     else
       fill_plane<false>(args, channel, windows);
   }

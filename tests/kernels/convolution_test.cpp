@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/base/cpu.h"
+#include "kernels/convolution/add_transposed.h"
 #include "kernels/convolution/patch_rows.h"
 #include "kernels/convolution/weight_order.h"
 #include "tests/kernels/gemm_case.h"
@@ -20,7 +21,7 @@ std::vector<std::int8_t> random_codes(std::size_t count, std::uint64_t seed) {
 }
 
 std::vector<GatherRunsFn> gatherers() {
-  std::vector<GatherRunsFn> all = {gather_runs_ref};
+  std::vector<GatherRunsFn> all = {gather_runs_portable};
 #if defined(__x86_64__)
   if (includes(host_isa(), Isa::avx512)) all.push_back(gather_runs_avx512);
 #endif
@@ -64,6 +65,29 @@ TEST_CASE("windows are gathered run after run and padded with zero's code") {
           CHECK(std::all_of(row + padded + 16, row + stride, [](std::int8_t code) { return code == 99; }));
         }
       }
+}
+
+TEST_CASE("rows become planes with their bias, whatever their number and width, and nothing else is written") {
+  std::vector<AddTransposedFn> variants = {add_transposed_portable};
+#if defined(__x86_64__)
+  if (includes(host_isa(), Isa::avx512)) variants.push_back(add_transposed_avx512);
+#endif
+  Random random(3);
+  std::vector<float> from(70 * 40), bias(40);
+  for (float& value : from) value = float(random.uniform(-1, 1));
+  for (float& value : bias) value = float(random.uniform(-1, 1));
+  for (const AddTransposedFn add_transposed : variants)
+    for (const std::int64_t rows : {1, 3, 15, 16, 17, 64, 69})
+      for (const std::int64_t columns : {1, 2, 15, 16, 17, 32, 39})
+        for (const float* shift : {static_cast<const float*>(nullptr), static_cast<const float*>(bias.data())}) {
+          std::vector<float> wanted(40 * 75, -7.0f), got = wanted;
+          for (std::int64_t i = 0; i < rows; ++i)
+            for (std::int64_t j = 0; j < columns; ++j)
+              wanted[std::size_t(1 + j * 75 + i)] = from[std::size_t(i * 40 + j)] + (shift ? shift[j] : 0.0f);
+          add_transposed({from.data(), 40, rows, columns, shift, got.data() + 1, 75});
+          INFO(rows, " rows of ", columns);
+          CHECK(got == wanted);
+        }
 }
 
 TEST_CASE("reordered weights and rows of weights have the values of the originals") {

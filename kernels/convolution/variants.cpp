@@ -1,0 +1,19 @@
+#include "kernels/convolution/variants.h"
+
+namespace qb {
+
+GatherRunsFn gather_runs([[maybe_unused]] Isa isa) {
+#if defined(__x86_64__)
+  if (includes(isa, Isa::avx512)) return gather_runs_avx512;
+#endif
+  return gather_runs_portable;
+}
+
+AddTransposedFn add_transposed([[maybe_unused]] Isa isa) {
+#if defined(__x86_64__)
+  if (includes(isa, Isa::avx512)) return add_transposed_avx512;
+#endif
+  return add_transposed_portable;
+}
+
+}  // namespace qb
