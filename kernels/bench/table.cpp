@@ -110,8 +110,8 @@ std::vector<const PreparedMatrix*> for_shape(const Options& options, const Group
 
 bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k) {
   if (kernel.operation != Operation::product || !kernel.accepts(format, k)) return false;
-  const bool decodes = kernel.accepts(QuantFormat{}, k) || kernel.accepts({.kind = CodeKind::bf16, .bits = 16}, k);
-  if (decodes && !is_float(format.kind)) return false;
+  const CodeKind own = kernel.activations == Activations::bf16 ? CodeKind::bf16 : CodeKind::f32;
+  if (kernel.accepts(QuantFormat{}, k) && format.kind != own) return false;
   const KernelInfo* chosen = choose_kernel("reference", kernel.activations, format, k, 1, host_isa());
   return chosen != nullptr && chosen->family == kernel.family;
 }

@@ -15,8 +15,8 @@ struct Table {
 };
 
 /// Whether `kernel` belongs to the family that is chosen for its activations and this format, and reads the format as
-/// what it is: families that also take plain float weights decode what they are given, so they are measured on float
-/// formats only.
+/// what it is: families that take float32 weights decode whatever they are given to float32 or bf16, so they are
+/// measured on that format only.
 bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k);
 
 /// Measures everything that `options` asks for. Progress goes to stderr.

@@ -1,0 +1,183 @@
+// quantbench-kernels: what it accepts, how it measures, what it writes. No check looks at how long anything took.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "kernels/base/error.h"
+#include "kernels/base/text.h"
+#include "kernels/bench/document.h"
+#include "kernels/bench/options.h"
+#include "kernels/bench/random_matrix.h"
+#include "kernels/bench/table_output.h"
+
+namespace qb {
+
+namespace {
+
+const std::filesystem::path kShapes = std::filesystem::path(QB_SOURCE_ROOT) / "configs" / "shapes";
+
+Options options_of(const std::vector<std::string_view>& arguments) { return read_options(arguments, kShapes); }
+
+/// A table of two formats on small products, as the program makes it.
+Table small_table() {
+  Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
+  options.shapes = {{1, 40, 64, ""}, {7, 40, 64, ""}};
+  return measure_table(options);
+}
+
+TableRow row_with(std::vector<double> share, std::vector<double> ratio) {
+  TableRow row;
+  row.kernel = find_kernel("gemm_s8_q8_ref");
+  row.format = parse_quant_format("q8c");
+  row.shape = {512, 64, 64, ""};
+  row.time_ns.assign(share.size(), 1000.0);
+  row.limit_share = std::move(share);
+  row.peer_ratio = std::move(ratio);
+  return row;
+}
+
+std::vector<Goal> goals_in(const std::string& text) {
+  const auto file = std::filesystem::temp_directory_path() / "qb_goals_test.json";
+  std::ofstream(file) << text;
+  const auto goals = read_goals(file);
+  std::filesystem::remove(file);
+  return goals;
+}
+
+}  // namespace
+
+TEST_CASE("options say what is accepted and what is near") {
+  const auto message = [](const std::vector<std::string_view>& arguments) {
+    try {
+      options_of(arguments);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(message({"--tabel"}) == "option '--tabel' is not known; did you mean '--table'?");
+  CHECK(message({"--format=jsn"}) == "--format=jsn: that output is not known; did you mean 'json'?");
+  CHECK(message({"--formats=q4g3x"}).ends_with("; did you mean 'q4g32'?"));
+  CHECK(message({"--kernels=gemm_s8_q8_rfe"}) ==
+        "--kernels: kernel 'gemm_s8_q8_rfe' is not known; did you mean 'gemm_s8_q8_ref'?");
+  CHECK(message({"--rounds=8"}) == "--rounds=8: a number from 9 to 1001 is accepted here");
+  CHECK(message({"--threads=0"}).starts_with("--threads=0: a number from 1 to "));
+  CHECK(message({"--document=x.md"}) ==
+        "--document and --goals are asked for together: the page says which goals are met");
+  CHECK(options_of({"--table"}).shapes.size() == 5);
+  CHECK(options_of({}).shapes.size() > 5);
+  CHECK(options_of({"--table", "--format=csv"}).output == Output::csv);
+}
+
+TEST_CASE("the interval of a median lies between the order statistics that cover it") {
+  const auto of_first = [](int n) {
+    std::vector<double> values;
+    for (int i = n; i >= 1; --i) values.push_back(i);
+    return spread_of(values);
+  };
+  // Hahn and Meeker, table A.15: 9 values give the second and the eighth, 11 the second and the tenth, 15 the fourth
+  // and the twelfth; fewer than 6 cover less than 95 % even with their whole range.
+  CHECK(of_first(9).median == 5);
+  CHECK(of_first(9).low == 2);
+  CHECK(of_first(9).high == 8);
+  CHECK(of_first(11).low == 2);
+  CHECK(of_first(15).low == 4);
+  CHECK(of_first(15).high == 12);
+  CHECK(of_first(4).median == 2.5);
+  CHECK(of_first(4).low == 1);
+  CHECK(std::isnan(spread_of({}).median));
+  CHECK(std::isnan(spread_of({1, NAN, 2}).median));
+}
+
+TEST_CASE("every kernel of a product has one value per round, and peers are paired with themselves at 1") {
+  const Table table = small_table();
+  REQUIRE(!table.rows.empty());
+  for (const TableRow& row : table.rows) {
+    INFO(row.kernel->name, " ", to_text(row.format), " m=", row.shape.m);
+    CHECK(row.proof.fault == "");
+    CHECK(row.proof.error <= row.proof.bound);
+    CHECK(row.time_ns.size() == 9);
+    CHECK(row.limit_rate.size() == 9);
+    CHECK(row.limit_share.size() == 9);
+    CHECK(std::ranges::all_of(row.time_ns, [](double ns) { return ns > 0; }));
+    CHECK(row.peer_ratio.size() == (row.best_peer == nullptr ? 0 : 9));
+    if (row.best_peer == row.kernel) CHECK(std::ranges::all_of(row.peer_ratio, [](double r) { return r == 1.0; }));
+  }
+  for (const KernelInfo& kernel : kernels()) {
+    if (kernel.family != "gemm_f32_f32" || !includes(host_isa(), kernel.needs) || kernel.by_name_only) continue;
+    const auto same = [&](const TableRow& row) { return row.kernel == &kernel; };
+    CHECK_MESSAGE(std::ranges::count_if(table.rows, same) == 2, kernel.name);
+  }
+}
+
+TEST_CASE("the table is written for people and for programs") {
+  const Table table = small_table();
+  const MachineFacts machine = {{"processor", "one"}, {"peer", "a"}, {"peer", "b"}};
+  const auto json = nlohmann::json::parse(to_text(table, machine, Output::json));
+  CHECK(json.at("machine").at("peer") == "a; b");
+  REQUIRE(json.at("rows").size() == table.rows.size());
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    CHECK(json["rows"][i].at("kernel") == table.rows[i].kernel->name);
+    CHECK(json["rows"][i].at("time_ns").get<std::vector<double>>() == table.rows[i].time_ns);
+  }
+  const std::string csv = to_text(table, machine, Output::csv);
+  for (const std::string_view line : split(csv, '\n'))
+    if (!line.empty()) CHECK(std::ranges::count(line, ',') == 25);
+  const std::string text = to_text(table, machine, Output::text);
+  CHECK(std::ranges::count(text, '\n') == std::ptrdiff_t(1 + table.rows.size() + table.missing.size()));
+  CHECK(to_text(table, machine, Output::markdown).starts_with("| family | kernel | format |"));
+}
+
+TEST_CASE("a wrong result has no time and its fault stands in the row") {
+  Table table;
+  table.rows.push_back(row_with({}, {}));
+  table.rows.back().proof.fault = "wrong result: row 0, column 0 is 1 instead of 2";
+  CHECK(to_text(table, {}, Output::text).find("wrong result: row 0, column 0") != std::string::npos);
+}
+
+TEST_CASE("a goal is met by medians, missed without a kernel, and judged without a peer by its share alone") {
+  const auto goals = goals_in(R"({"goals": [
+    {"product": "a", "activations": ["s8"], "formats": ["q8c", "q4c"], "rows": [512], "limit_share": 0.5,
+     "peer_ratio": 1, "explanation": "because"},
+    {"product": "b", "elsewhere": "there"}]})");
+  Table table;
+  table.rows.push_back(row_with({0.4, 0.6, 0.7}, {1.0, 1.1, 1.2}));
+  auto judged = judge(goals, table, {1});
+  REQUIRE(judged.size() == 2);
+  CHECK(judged[0].met);
+  CHECK(judged[1].row == nullptr);
+  CHECK(!judged[1].met);
+  table.rows[0].peer_ratio = {0.9, 0.9, 1.2};
+  CHECK(!judge(goals, table, {1})[0].met);
+  table.rows[0].peer_ratio = {};
+  CHECK(judge(goals, table, {1})[0].met);
+  table.rows[0].limit_share = {0.4, 0.4, 0.7};
+  judged = judge(goals, table, {1});
+  CHECK(!judged[0].met);
+  const std::string page = performance_page(table, goals, judged, {{"processor", "one"}}, "the command", 9);
+  CHECK(page.find("the command") != std::string::npos);
+  CHECK(page.find("- **a** (q8c × 512 rows × 1T, q4c × 512 rows × 1T): because") != std::string::npos);
+  CHECK(page.find("- b: there") != std::string::npos);
+  CHECK(shares_picture(judged).starts_with("<svg "));
+}
+
+TEST_CASE("a goals file says where it is wrong, and the shipped one is read") {
+  CHECK_THROWS_WITH_AS(goals_in(R"({"goals": [{"product": "a", "activations": ["s9"], "formats": [], "rows": []}]})"),
+                       doctest::Contains("'s9' is not known; did you mean 's8'?"), InputError);
+  CHECK_THROWS_AS(goals_in(R"({"goals": [{"product": "a", "elsewhere": "x", "rows": [1]}]})"), InputError);
+  CHECK_THROWS_AS(goals_in(R"({"goals": [{"product": "a", "activations": ["s8"], "formats": ["q8c"], "rows": [0]}]})"),
+                  InputError);
+  const auto goals = read_goals(std::filesystem::path(QB_SOURCE_ROOT) / "configs" / "goals.json");
+  CHECK(goals.size() > 20);
+  const std::vector<std::string> measured = default_formats();
+  for (const Goal& goal : goals)
+    for (const std::string& format : goal.formats)
+      CHECK_MESSAGE(std::ranges::find(measured, format) != measured.end(), format);
+}
+
+}  // namespace qb
