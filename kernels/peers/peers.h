@@ -22,12 +22,13 @@ void gemm_f32_f32_openblas(const GemmArgs& args);
 /// is the one that it asks for with 512 rows; with fewer rows it asks for the same. Activations are handed to it as
 /// dense rows: only those reach its fast kernels.
 ///
-/// f32      as gemm_f32_f32_ref within rounding_bound().
+/// f32      as gemm_f32_f32_ref within rounding_bound(); bf16 as gemm_bf16_bf16_ref likewise.
 /// s8       u8 * s8 into int32, which is exact; then this file subtracts what the zero points add and scales as
-///          gemm_s8_q8_ref does, bit for bit. The pass over the results is as fast as oneDNN's own scaling, which is
-///          not bit for bit and needs a vectorized kernel that has none for scales by row.
+///          gemm_s8_q8_ref does, bit for bit. With scales by row of its own oneDNN 2.6.3 leaves its fast kernels.
 Buffer prepare_f32_f32_onednn(const PackedMatrix& weights);
 void gemm_f32_f32_onednn(const GemmArgs& args);
+Buffer prepare_bf16_bf16_onednn(const PackedMatrix& weights);
+void gemm_bf16_bf16_onednn(const GemmArgs& args);
 Buffer prepare_s8_q8_onednn(const PackedMatrix& weights);
 void gemm_s8_q8_onednn(const GemmArgs& args);
 
