@@ -2,6 +2,10 @@
 // what claims to find wrong kernels finds them. Linked into test programs only, through the target qb_faulty_kernels.
 #include <limits>
 
+#include "kernels/depthwise_f32_f32/depthwise_f32_f32.h"
+#include "kernels/depthwise_f32_f32/prepare.h"
+#include "kernels/depthwise_s8_q8/depthwise_s8_q8.h"
+#include "kernels/depthwise_s8_q8/prepare.h"
 #include "kernels/gemm_f32_f32/gemm_f32_f32.h"
 #include "kernels/gemm_f32_f32/prepare.h"
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
@@ -25,6 +29,18 @@ void gemm_s8_q8_faulty(const GemmArgs& args) {
   args.y[args.n_begin] = spoilt(args.y[args.n_begin]);
 }
 
+void depthwise_f32_f32_faulty(const DepthwiseArgs& args) {
+  depthwise_f32_f32_ref(args);
+  float& first = args.y[args.channel_begin * args.out[0] * args.out[1]];
+  first = spoilt(first);
+}
+
+void depthwise_s8_q8_faulty(const DepthwiseArgs& args) {
+  depthwise_s8_q8_ref(args);
+  float& first = args.y[args.channel_begin * args.out[0] * args.out[1]];
+  first = spoilt(first);
+}
+
 constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 
 constexpr KernelInfo kFaulty[] = {
@@ -32,6 +48,12 @@ constexpr KernelInfo kFaulty[] = {
      gemm_f32_f32_faulty, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
     {"gemm_s8_q8_faulty", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_faulty,
      Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
+    {"depthwise_f32_f32_faulty", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts,
+     prepare_depthwise_f32_f32, nullptr, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true,
+     Operation::depthwise, depthwise_f32_f32_faulty},
+    {"depthwise_s8_q8_faulty", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8,
+     nullptr, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true, Operation::depthwise,
+     depthwise_s8_q8_faulty},
 };
 
 }  // namespace
