@@ -108,15 +108,21 @@ void take_turn(Bench& bench, Turn& turn, const Problem& problem) {
   row.limit_share.push_back(least_s / took);
 }
 
-void compare_with_peers(std::vector<Turn>& turns) {
+/// The fastest peer that reads the same kind of activations; null when there is none.
+const TableRow* best_peer(const std::vector<Turn>& turns, Activations activations) {
   const TableRow* best = nullptr;
-  for (const Turn& turn : turns)
-    if (turn.row.kernel->peer && !turn.row.time_ns.empty() &&
-        (best == nullptr || spread_of(turn.row.time_ns).median < spread_of(best->time_ns).median))
-      best = &turn.row;
-  if (best == nullptr) return;
+  for (const Turn& turn : turns) {
+    const TableRow& row = turn.row;
+    if (!row.kernel->peer || row.kernel->activations != activations || row.time_ns.empty()) continue;
+    if (best == nullptr || spread_of(row.time_ns).median < spread_of(best->time_ns).median) best = &row;
+  }
+  return best;
+}
+
+void compare_with_peers(std::vector<Turn>& turns) {
   for (Turn& turn : turns) {
-    if (turn.row.time_ns.empty()) continue;
+    const TableRow* best = best_peer(turns, turn.row.kernel->activations);
+    if (best == nullptr || turn.row.time_ns.empty()) continue;
     turn.row.best_peer = best->kernel;
     for (std::size_t i = 0; i < turn.row.time_ns.size(); ++i)
       turn.row.peer_ratio.push_back(best->time_ns[i] / turn.row.time_ns[i]);

@@ -31,7 +31,7 @@ struct TableRow {
   std::vector<double> time_ns;            ///< of one product
   std::vector<double> limit_rate;         ///< operations or bytes per second, measured right before each time
   std::vector<double> limit_share;        ///< of that rate
-  const KernelInfo* best_peer = nullptr;  ///< the peer with the least median time here; null without peers
+  const KernelInfo* best_peer = nullptr;  ///< with equal activations, the least median time; null without peers
   std::vector<double> peer_ratio;  ///< its time over this kernel's, round by round; above 1: faster than the peer
 };
 
