@@ -66,6 +66,7 @@ Json kernel_rows() {
   for (const KernelInfo& kernel : kernels())
     rows.push_back({{"kernel", kernel.name},
                     {"family", kernel.family},
+                    {"computes", name_of(kernel.operation)},
                     {"activations", name_of(kernel.activations)},
                     {"needs", to_text(kernel.needs)},
                     {"here", includes(host_isa(), kernel.needs) ? "yes" : "no"},
