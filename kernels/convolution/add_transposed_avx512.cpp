@@ -39,13 +39,15 @@ __attribute__((always_inline)) inline void transpose(__m512* row) {
 
 }  // namespace
 
+/// Sixteen columns at a time, from the first row to the last: not more planes are written at once than prefetchers
+/// follow.
 void add_transposed_avx512(const AddTransposedArgs& args) {
-  for (std::int64_t i = 0; i < args.rows; i += 16) {
-    const std::int64_t rows = args.rows - i < 16 ? args.rows - i : 16;
-    const __mmask16 written = lanes_below(rows);
-    for (std::int64_t j = 0; j < args.columns; j += 16) {
-      const std::int64_t columns = args.columns - j < 16 ? args.columns - j : 16;
-      const __mmask16 read = lanes_below(columns);
+  for (std::int64_t j = 0; j < args.columns; j += 16) {
+    const std::int64_t columns = args.columns - j < 16 ? args.columns - j : 16;
+    const __mmask16 read = lanes_below(columns);
+    for (std::int64_t i = 0; i < args.rows; i += 16) {
+      const std::int64_t rows = args.rows - i < 16 ? args.rows - i : 16;
+      const __mmask16 written = lanes_below(rows);
       const float* from = args.from + i * args.from_stride + j;
       __m512 row[16];
       QB_UNROLL for (int r = 0; r < 16; ++r) row[r] =

@@ -28,20 +28,32 @@ float absolute_maximum_avx512(const float* x, std::int64_t k) {
   return _mm512_reduce_max_ps(maximum);
 }
 
-/// Codes enter as code + 128, which vpsadbw adds as unsigned bytes.
+namespace {
+
+/// Sums of eight bytes each, of codes that enter as code + 128.
+inline __m512i sums_of_eight(__m512i codes) {
+  return _mm512_sad_epu8(_mm512_xor_si512(codes, _mm512_set1_epi8(-128)), _mm512_setzero_si512());
+}
+
+}  // namespace
+
 void sum_groups_avx512(const SumGroupsArgs& args) {
-  const __m512i offset = _mm512_set1_epi8(-128);
   std::int32_t* sums = args.sums;
   for (std::int64_t begin = 0; begin < args.k; begin += args.group, ++sums) {
     const std::int64_t end = begin + args.group < args.k ? begin + args.group : args.k;
-    __m512i sum = _mm512_setzero_si512();
-    for (std::int64_t t = begin; t < end; t += 64) {
-      const std::int64_t rest = end - t;
-      const __mmask64 mask = rest >= 64 ? ~__mmask64(0) : (__mmask64(1) << rest) - 1;
-      const __m512i codes = _mm512_xor_si512(_mm512_mask_loadu_epi8(offset, mask, args.codes + t), offset);
-      sum = _mm512_add_epi64(sum, _mm512_sad_epu8(codes, _mm512_setzero_si512()));
+    __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
+    std::int64_t t = begin;
+    for (; t + 128 <= end; t += 128) {
+      even = _mm512_add_epi64(even, sums_of_eight(_mm512_loadu_si512(args.codes + t)));
+      odd = _mm512_add_epi64(odd, sums_of_eight(_mm512_loadu_si512(args.codes + t + 64)));
     }
-    *sums = std::int32_t(_mm512_reduce_add_epi64(sum)) - std::int32_t(end - begin) * (args.zero + 128);
+    for (; t < end; t += 64) {
+      const __mmask64 mask = end - t >= 64 ? ~__mmask64(0) : (__mmask64(1) << (end - t)) - 1;
+      const __m512i codes = _mm512_mask_loadu_epi8(_mm512_set1_epi8(-128), mask, args.codes + t);
+      even = _mm512_add_epi64(even, sums_of_eight(codes));
+    }
+    const auto sum = std::int32_t(_mm512_reduce_add_epi64(_mm512_add_epi64(even, odd)));
+    *sums = sum - std::int32_t(end - begin) * (args.zero + 128);
   }
 }
 
