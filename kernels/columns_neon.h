@@ -9,7 +9,7 @@ namespace qb {
 
 namespace {
 
-/// y[0 .. columns), zeros behind them; columns >= 1, more than 4 count as 4.
+/// y[0 .. columns), zeros behind them; more than 4 count as 4, less than 0 as 0.
 [[maybe_unused]] __attribute__((always_inline)) inline float32x4_t load_columns(const float* y, std::int64_t columns) {
   if (columns >= 4) return vld1q_f32(y);
   float four[4] = {};

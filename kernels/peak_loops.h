@@ -21,6 +21,7 @@ double s8_peak_dotprod(std::int64_t steps);     ///< sdot
 double s8_peak_i8mm(std::int64_t steps);        ///< smmla
 double bf16_peak_avx512bf16(std::int64_t steps);
 double binary_peak_avx512vpopcnt(std::int64_t steps);  ///< vpxorq, vpopcntq, vpaddq: 512 products of signs
+double binary_peak_neon(std::int64_t steps);           ///< eor, cnt, add: 128 products of signs
 
 /// Reads `size` bytes (a multiple of 4096, 64-byte aligned) once in rising order.
 using ReadLoop = void (*)(const void* bytes, std::int64_t size);

@@ -40,6 +40,26 @@ double s8_peak_neon(std::int64_t steps) {
   return 2.0 * 8 * kChains * double(steps);
 }
 
+double binary_peak_neon(std::int64_t steps) {
+  uint8x16_t sum[kChains];
+  const uint8x16_t a = vdupq_n_u8(1), b = vdupq_n_u8(2);
+#pragma GCC unroll 24
+  for (int c = 0; c < kChains; ++c) sum[c] = vdupq_n_u8(0);
+  for (std::int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 24
+    for (int c = 0; c < kChains; ++c) {
+      uint8x16_t differing;
+      __asm__ volatile(
+          "eor %1.16b, %2.16b, %3.16b\n\t"
+          "cnt %1.16b, %1.16b\n\t"
+          "add %0.16b, %0.16b, %1.16b"
+          : "+w"(sum[c]), "=&w"(differing)
+          : "w"(a), "w"(b));
+    }
+  }
+  return 2.0 * 128 * kChains * double(steps);
+}
+
 void read_peak_neon(const void* bytes, std::int64_t size) {
   const auto* line = static_cast<const unsigned char*>(bytes);
   for (std::int64_t at = 0; at < size; at += 64) {

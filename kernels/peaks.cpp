@@ -35,7 +35,7 @@ Loops loops_for([[maybe_unused]] Isa isa) {
   if (includes(isa, Isa::avx512bf16)) loops.bf16 = bf16_peak_avx512bf16;
   if (includes(isa, Isa::avx512vpopcnt)) loops.binary = binary_peak_avx512vpopcnt;
 #elif defined(__aarch64__)
-  if (includes(isa, Isa::neon)) loops = {f32_peak_neon, s8_peak_neon, nullptr, nullptr, read_peak_neon};
+  if (includes(isa, Isa::neon)) loops = {f32_peak_neon, s8_peak_neon, nullptr, binary_peak_neon, read_peak_neon};
   if (includes(isa, Isa::dotprod)) loops.s8 = s8_peak_dotprod;
   if (includes(isa, Isa::i8mm)) loops.s8 = s8_peak_i8mm;
 #endif

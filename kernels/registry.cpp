@@ -123,6 +123,9 @@ constexpr KernelInfo kTable[] = {
      kAvx2, 64, 1, kAnyRows, false, false},
     {"gemm_binary_binary_avx512vpopcnt", "gemm_binary_binary", Activations::binary, gemm_binary_binary_accepts, prepare_binary_binary_avx512vpopcnt, gemm_binary_binary_avx512vpopcnt,
      kAvx512Vpopcnt, 32, 1, kAnyRows, false, false},
+#elif defined(__aarch64__)
+    {"gemm_binary_binary_neon", "gemm_binary_binary", Activations::binary, gemm_binary_binary_accepts, prepare_binary_binary_neon, gemm_binary_binary_neon,
+     Isa::neon, 16, 1, kAnyRows, false, false},
 #endif
     {"gemm_f32_f32_ref", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref, gemm_f32_f32_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
@@ -148,11 +151,15 @@ constexpr KernelInfo kTable[] = {
 #if defined(__x86_64__)
     depthwise_row("depthwise_s8_q8_avx2", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_avx2, kAvx2),
     depthwise_row("depthwise_s8_q8_avx512vnni", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_avx512vnni, kAvx512Vnni),
+#elif defined(__aarch64__)
+    depthwise_row("depthwise_s8_q8_neon", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8, depthwise_s8_q8_neon, Isa::neon),
 #endif
     depthwise_row("depthwise_f32_f32_ref", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_ref, Isa::none),
 #if defined(__x86_64__)
     depthwise_row("depthwise_f32_f32_avx2", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_avx2, kAvx2),
     depthwise_row("depthwise_f32_f32_avx512", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_avx512, kAvx512),
+#elif defined(__aarch64__)
+    depthwise_row("depthwise_f32_f32_neon", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts, prepare_depthwise_f32_f32, depthwise_f32_f32_neon, Isa::neon),
 #endif
 };
 // clang-format on

@@ -20,5 +20,6 @@ namespace qb {
 void depthwise_f32_f32_ref(const DepthwiseArgs& args);
 void depthwise_f32_f32_avx2(const DepthwiseArgs& args);
 void depthwise_f32_f32_avx512(const DepthwiseArgs& args);
+void depthwise_f32_f32_neon(const DepthwiseArgs& args);
 
 }  // namespace qb

@@ -35,5 +35,6 @@ inline constexpr std::int64_t kDepthwiseArea = 258;
 void depthwise_s8_q8_ref(const DepthwiseArgs& args);
 void depthwise_s8_q8_avx2(const DepthwiseArgs& args);  ///< in float32, which is exact up to kDepthwiseArea
 void depthwise_s8_q8_avx512vnni(const DepthwiseArgs& args);
+void depthwise_s8_q8_neon(const DepthwiseArgs& args);  ///< as avx2
 
 }  // namespace qb

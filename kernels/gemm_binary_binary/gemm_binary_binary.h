@@ -5,8 +5,8 @@
 // - variants: one rising stream of panels of `columns` columns, the last as narrow as whole vectors allow. In a panel,
 //   for each group: the codes [group / (8 * quad)][width][quad] as bytes, eight along k in each, low bit first; then
 //   one float32 scale per column. avx512vpopcnt: 32 columns in vectors of 16, quad 4; avx2: 64 columns in vectors of
-//   32, quad 1. A last group that is shorter has whole 64-bit words. Padding holds code 0, as that of the activations
-//   does.
+//   32, quad 1; neon: 16 columns in vectors of 4, quad 4. A last group that is shorter has whole 64-bit words. Padding
+//   holds code 0, as that of the activations does.
 //
 // Source: Courbariaux et al., Binarized Neural Networks (arXiv:1602.02830), section 1.3; the scales are those of
 // Rastegari et al., XNOR-Net (arXiv:1603.05279), section 3.2. The layout is our own.
@@ -36,5 +36,6 @@ struct BinaryBinary {
 void gemm_binary_binary_ref(const GemmArgs& args);
 void gemm_binary_binary_avx2(const GemmArgs& args);
 void gemm_binary_binary_avx512vpopcnt(const GemmArgs& args);
+void gemm_binary_binary_neon(const GemmArgs& args);
 
 }  // namespace qb

@@ -76,5 +76,6 @@ Buffer prepare_binary_binary_ref(const PackedMatrix& weights) {
 
 Buffer prepare_binary_binary_avx2(const PackedMatrix& weights) { return interleave(weights, {64, 32, 1}); }
 Buffer prepare_binary_binary_avx512vpopcnt(const PackedMatrix& weights) { return interleave(weights, {32, 16, 4}); }
+Buffer prepare_binary_binary_neon(const PackedMatrix& weights) { return interleave(weights, {16, 4, 4}); }
 
 }  // namespace qb

@@ -10,5 +10,6 @@ bool gemm_binary_binary_accepts(const QuantFormat& format, std::int64_t k);
 Buffer prepare_binary_binary_ref(const PackedMatrix& weights);
 Buffer prepare_binary_binary_avx2(const PackedMatrix& weights);
 Buffer prepare_binary_binary_avx512vpopcnt(const PackedMatrix& weights);
+Buffer prepare_binary_binary_neon(const PackedMatrix& weights);
 
 }  // namespace qb

@@ -15,6 +15,7 @@ namespace qb {
 float sign_row_ref(const float* x, std::int64_t k, std::uint64_t* bits);
 float sign_row_avx2(const float* x, std::int64_t k, std::uint64_t* bits);
 float sign_row_avx512(const float* x, std::int64_t k, std::uint64_t* bits);
+float sign_row_neon(const float* x, std::int64_t k, std::uint64_t* bits);
 using SignRowFn = float (*)(const float* x, std::int64_t k, std::uint64_t* bits);
 
 }  // namespace qb
