@@ -1,13 +1,12 @@
 #include "kernels/activation_rows.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
 
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
-#include "kernels/base/small_floats.h"
+#include "kernels/bf16_rows/best_bf16_row.h"
 #include "kernels/panels.h"
 #include "kernels/quantize_rows/row_quantizer.h"
 #include "kernels/sign_rows/best_sign_row.h"
@@ -56,15 +55,13 @@ void make_s8_rows(const FloatRows& rows, const RowScaling& scaling, std::int64_t
   args.a_group_sum = scratch.group_sum.data();
 }
 
-void make_bf16_rows(const FloatRows& rows, int threads, GemmScratch& scratch, GemmArgs& args) {
+void make_bf16_rows(const FloatRows& rows, Isa isa, int threads, GemmScratch& scratch, GemmArgs& args) {
   const std::int64_t stride = padded_stride(rows.k);
   scratch.halves.resize(std::size_t(rows.m * stride));
+  const Bf16RowFn bf16_row = best_bf16_row(isa);
   const auto convert = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float* x = rows.a + i * rows.stride;
-      std::uint16_t* out = scratch.halves.data() + i * stride;
-      std::fill(std::transform(x, x + rows.k, out, bf16_from_f32), out + round_up(rows.k, 64), std::uint16_t(0));
-    }
+    for (std::int64_t i = begin; i < end; ++i)
+      bf16_row({rows.a + i * rows.stride, scratch.halves.data() + i * stride, rows.k, round_up(rows.k, 64)});
   };
   parallel_for(rows.m, threads, 1, std::cref(convert));
   args.a = scratch.halves.data();
@@ -113,7 +110,7 @@ void make_rows(Activations activations, const FloatRows& rows, const RowScaling&
       args.a = rows.a;
       args.a_stride = rows.stride;
       break;
-    case Activations::bf16: make_bf16_rows(rows, threads, scratch, args); break;
+    case Activations::bf16: make_bf16_rows(rows, isa, threads, scratch, args); break;
     case Activations::s8: make_s8_rows(rows, scaling, group, isa, threads, scratch, args); break;
     case Activations::binary: make_binary_rows(rows, isa, threads, scratch, args); break;
   }

@@ -98,7 +98,9 @@ double rounding_bound(const KernelInfo& kernel, const PackedMatrix& weights) {
   // and Stability of Numerical Algorithms, section 3.1): its product's and at most k - 1 sums', those of w (level times
   // scale, then an offset), or for sums that are scaled later one more for each segment that is summed before another.
   const double error = double(weights.k + 4) * 0x1p-24;
-  return error < 0.5 ? 2 * error / (1 - error) : 1.0;
+  // Activations and levels that were rounded to bf16 are larger by at most 2^-8 than those that |a w| is made of.
+  const double rounded = kernel.activations == Activations::bf16 ? (1 + 0x1p-8) * (1 + 0x1p-8) : 1.0;
+  return error < 0.5 ? 2 * error / (1 - error) * rounded : 1.0;
 }
 
 }  // namespace qb

@@ -14,6 +14,10 @@
 #include "kernels/depthwise_s8_q8/prepare.h"
 #include "kernels/gemm_binary_binary/gemm_binary_binary.h"
 #include "kernels/gemm_binary_binary/prepare.h"
+#include "kernels/gemm_bf16_bf16/gemm_bf16_bf16.h"
+#include "kernels/gemm_bf16_bf16/prepare.h"
+#include "kernels/gemm_bf16_w/gemm_bf16_w.h"
+#include "kernels/gemm_bf16_w/prepare.h"
 #include "kernels/gemm_f32_f32/gemm_f32_f32.h"
 #include "kernels/gemm_f32_f32/prepare.h"
 #include "kernels/gemm_f32_w/gemm_f32_w.h"
@@ -31,6 +35,7 @@ namespace {
 constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kAvx2 = Isa::avx2;  // as the compile flags of *_avx2.cpp, and so on
 [[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
+[[maybe_unused]] constexpr Isa kAvx512Bf16 = kAvx512 | Isa::avx512bf16;
 [[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
 [[maybe_unused]] constexpr Isa kAvx512Vbmi = kAvx512Vnni | Isa::avx512vbmi;
 [[maybe_unused]] constexpr Isa kAvx512Vpopcnt = kAvx512 | Isa::avx512vpopcnt;
@@ -107,6 +112,30 @@ constexpr KernelInfo kTable[] = {
 #if defined(QB_ONEDNN_FILE) && defined(__x86_64__)  // without VNNI its sums of pairs saturate
     whole_calls({"gemm_s8_q8_onednn", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_onednn, gemm_s8_q8_onednn,
                  kAvx512Vnni, 64, 1, kAnyRows, false, true}),
+#endif
+#if defined(__x86_64__)
+    {"gemm_bf16_w_ref", "gemm_bf16_w", Activations::bf16, gemm_bf16_w_accepts, prepare_bf16_w_ref, gemm_bf16_w_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+    {"gemm_bf16_w_avx2", "gemm_bf16_w", Activations::bf16, gemm_bf16_w_accepts, prepare_bf16_w_avx2, gemm_bf16_w_avx2,
+     kAvx2, 32, 1, kAnyRows, false, false},
+    {"gemm_bf16_w_avx512", "gemm_bf16_w", Activations::bf16, gemm_bf16_w_accepts, prepare_bf16_w_avx512, gemm_bf16_w_avx512,
+     kAvx512, 64, 1, kAnyRows, false, false},
+    {"gemm_bf16_w_avx512bf16", "gemm_bf16_w", Activations::bf16, gemm_bf16_w_accepts, prepare_bf16_w_avx512, gemm_bf16_w_avx512bf16,
+     kAvx512Bf16, 64, 1, kAnyRows, false, false},
+#endif
+    {"gemm_bf16_bf16_ref", "gemm_bf16_bf16", Activations::bf16, gemm_bf16_bf16_accepts, prepare_bf16_bf16_ref, gemm_bf16_bf16_ref,
+     Isa::none, 1, 1, kAnyRows, true, false},
+#if defined(__x86_64__)
+    {"gemm_bf16_bf16_avx2", "gemm_bf16_bf16", Activations::bf16, gemm_bf16_bf16_accepts, prepare_bf16_bf16_avx2, gemm_bf16_bf16_avx2,
+     kAvx2, 32, 1, kAnyRows, false, false},
+    {"gemm_bf16_bf16_avx512", "gemm_bf16_bf16", Activations::bf16, gemm_bf16_bf16_accepts, prepare_bf16_bf16_avx512, gemm_bf16_bf16_avx512,
+     kAvx512, 64, 1, kAnyRows, false, false},
+    {"gemm_bf16_bf16_avx512bf16", "gemm_bf16_bf16", Activations::bf16, gemm_bf16_bf16_accepts, prepare_bf16_bf16_avx512, gemm_bf16_bf16_avx512bf16,
+     kAvx512Bf16, 64, 1, kAnyRows, false, false},
+#endif
+#if defined(QB_ONEDNN_FILE) && defined(__x86_64__)
+    whole_calls({"gemm_bf16_bf16_onednn", "gemm_bf16_bf16", Activations::bf16, gemm_bf16_bf16_accepts, prepare_bf16_bf16_onednn, gemm_bf16_bf16_onednn,
+                 kAvx512Bf16, 64, 1, kAnyRows, false, true}),
 #endif
 #if defined(__x86_64__)
     {"gemm_f32_w_ref", "gemm_f32_w", Activations::f32, gemm_f32_w_accepts, prepare_f32_w_ref, gemm_f32_w_ref,

@@ -13,7 +13,7 @@ template <int kRows, int kVectors>
 void fill_panel(const GemmArgs& args, std::int64_t column, const float* panel) {
   constexpr std::int64_t kWidth = kVectors * Avx512::kLanes;
   for (std::int64_t begin = 0; begin < args.k; begin += kDepth) {
-    Tile<float> tile;
+    Tile tile;
     tile.a_stride = args.a_stride;
     tile.w = panel + begin * kWidth;
     tile.w_stride = kWidth;

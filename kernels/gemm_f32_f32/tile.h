@@ -11,9 +11,8 @@ namespace qb {
 namespace {
 
 /// One tile of y: some rows by some vectors of columns, over `depth` steps along k.
-template <class Activation>
 struct Tile {
-  const Activation* a;  ///< float32 or bf16
+  const float* a;
   std::int64_t a_stride;
   const float* w;  ///< [depth], w_stride floats apart, of which a step reads the tile's columns
   std::int64_t w_stride;
@@ -25,8 +24,8 @@ struct Tile {
   bool first;          ///< y is overwritten, else continued
 };
 
-template <class Vector, int kRows, int kVectors, class Activation>
-void fill_tile(const Tile<Activation>& tile) {
+template <class Vector, int kRows, int kVectors>
+void fill_tile(const Tile& tile) {
   using Floats = typename Vector::Floats;
   constexpr int kLanes = Vector::kLanes;
   const auto columns_of = [&](int v) { return v + 1 < kVectors ? kLanes : tile.columns - v * kLanes; };
@@ -55,8 +54,8 @@ void fill_tile(const Tile<Activation>& tile) {
 }
 
 /// The tile with as many rows as there are, at most kRows.
-template <class Vector, int kRows, int kVectors, class Activation>
-void fill_some_rows(const Tile<Activation>& tile, std::int64_t rows) {
+template <class Vector, int kRows, int kVectors>
+void fill_some_rows(const Tile& tile, std::int64_t rows) {
   if (rows >= kRows) return fill_tile<Vector, kRows, kVectors>(tile);
   if constexpr (kRows > 1) fill_some_rows<Vector, kRows - 1, kVectors>(tile, rows);
 }

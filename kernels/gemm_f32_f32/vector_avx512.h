@@ -19,9 +19,6 @@ struct Avx512 {
 
   static QB_INLINE Floats zero() { return _mm512_setzero_ps(); }
   static QB_INLINE Floats all(float x) { return _mm512_set1_ps(x); }
-  static QB_INLINE Floats all(std::uint16_t bf16) {
-    return _mm512_castsi512_ps(_mm512_set1_epi32(std::int32_t(std::uint32_t(bf16) << 16)));
-  }
   static QB_INLINE Floats load(const float* x) { return _mm512_loadu_ps(x); }
   static QB_INLINE void store(float* x, Floats values) { _mm512_storeu_ps(x, values); }
   static QB_INLINE __mmask16 mask_of(std::int64_t count) {
@@ -65,11 +62,19 @@ struct Avx512 {
   static QB_INLINE Words left_halves(Words a) {
     return _mm512_slli_epi16(a, kCount);
   }
+  static QB_INLINE Words right_halves_by(Words a, int count) { return _mm512_srl_epi16(a, _mm_cvtsi32_si128(count)); }
+  static QB_INLINE Words left_halves_by(Words a, int count) { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(count)); }
   static QB_INLINE Words right_signed(Words a, Words counts) { return _mm512_srav_epi32(a, counts); }
   static QB_INLINE Floats as_floats(Words a) { return _mm512_castsi512_ps(a); }
 
   static QB_INLINE Floats from_f16(const unsigned char* x) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+  }
+  /// To nearest, ties to even; finite values.
+  static QB_INLINE Floats round_to_bf16(Floats a) {
+    const Words bits = _mm512_castps_si512(a), odd = both(right<16>(bits), all_words(1));
+    const Words up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, all_words(0x7fff)));
+    return as_floats(both(up, all_words(0xffff0000u)));
   }
   static QB_INLINE Words from_bytes(const unsigned char* x) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));

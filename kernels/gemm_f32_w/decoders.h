@@ -2,7 +2,7 @@
 // vector_avx512.h or vector_avx2.h. Included under several instruction-set flags: everything is anonymous and inlined.
 //
 // A decoder is a struct with
-// - kBits of a code, and kStream: whether one row is best decoded from the stream into registers, or by way of a strip;
+// - kBits of a code; 0: as WeightPanels says, for decoders that gather, beside which the time of shifting is small;
 // - begin_group(parameters): reads what columns have of their own, for the panel's vectors;
 // - low<kShift>(word, v), high<kShift>(word, v): the levels of vector v whose codes stand at bit kShift, or 16 above
 //   it, in each 32 bits of `word`. What stands above the code is anything.
@@ -49,7 +49,6 @@ QB_INLINE std::int64_t bytes_of_scale(ScaleForm form) {
 template <class Vector, int kCodeBits, int kVectors>
 struct FewLevels {
   static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = true;
   typename Vector::Table16 table;
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
@@ -66,20 +65,19 @@ struct FewLevels {
   }
 };
 
-/// Levels of 5 to 8 bits by a table in memory.
+/// Levels of any bits by a table in memory.
 template <class Vector, int kCodeBits, int kVectors>
 struct ManyLevels {
-  static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = false;
-  const float* table;
+  static constexpr int kBits = 0;
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
+  const float* table;
+  Words mask;
 
-  QB_INLINE explicit ManyLevels(const WeightPanels& w) : table(w.table) {}
+  QB_INLINE explicit ManyLevels(const WeightPanels& w) : table(w.table), mask(Vector::all_words((1u << w.bits) - 1u)) {}
   QB_INLINE void begin_group(const unsigned char*) {}
   template <int kShift>
   QB_INLINE Floats low(Words word, int) const {
-    const Words mask = Vector::all_words((1u << kBits) - 1u);
     return Vector::gather(table, Vector::both(Vector::template right<kShift>(word), mask));
   }
   template <int kShift>
@@ -91,29 +89,25 @@ struct ManyLevels {
 /// Levels by a table of each column, [level][width].
 template <class Vector, int kCodeBits, int kVectors>
 struct ColumnLevels {
-  static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = false;
-  const float* table = nullptr;
+  static constexpr int kBits = 0;
+  static constexpr int kLogWidth = (kVectors == 4 ? 2 : 0) + (Vector::kLanes == 16 ? 4 : 3);
+  static_assert(1 << kLogWidth == kVectors * Vector::kLanes);
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
+  const float* table = nullptr;
+  Words mask;  ///< of a code times the width
 
-  QB_INLINE explicit ColumnLevels(const WeightPanels&) {}
+  QB_INLINE explicit ColumnLevels(const WeightPanels& w)
+      : mask(Vector::all_words(((1u << w.bits) - 1u) << kLogWidth)) {}
   QB_INLINE void begin_group(const unsigned char* parameters) { table = reinterpret_cast<const float*>(parameters); }
   template <int kShift>
   QB_INLINE Floats low(Words word, int v) const {
-    constexpr int kLogWidth = (kVectors == 4 ? 2 : 0) + (Vector::kLanes == 16 ? 4 : 3);
-    static_assert(1 << kLogWidth == kVectors * Vector::kLanes);
-    const Words mask = Vector::all_words(((1u << kBits) - 1u) << kLogWidth);
-    Words row = word;  // the code times the width
-    if constexpr (kShift > kLogWidth)
-      row = Vector::template right<kShift - kLogWidth>(word);
-    else
-      row = Vector::template left<kLogWidth - kShift>(word);
+    const Words row = Vector::template left<kLogWidth>(Vector::template right<kShift>(word));
     return Vector::gather(table + v * Vector::kLanes, Vector::either(Vector::both(row, mask), Vector::lane_numbers()));
   }
   template <int kShift>
   QB_INLINE Floats high(Words word, int v) const {
-    return low<0>(Vector::template right<kShift + 16>(word), v);
+    return low<kShift + 16>(word, v);
   }
 };
 
@@ -121,11 +115,10 @@ struct ColumnLevels {
 template <class Vector, int kCodeBits, int kVectors>
 struct Integers {
   static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = true;
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
   Floats zero[kVectors];
-  std::int64_t zeros_at;  ///< in a group's parameters; 0 bytes of scales cannot be: integers have some
+  std::int64_t zeros_at;  ///< in a group's parameters
   bool own_zeros;
 
   QB_INLINE explicit Integers(const WeightPanels& w)
@@ -158,7 +151,6 @@ struct Integers {
 template <class Vector, int kCodeBits, int kVectors>
 struct SmallFloats {
   static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = true;
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
   Words shift, mask;
@@ -186,7 +178,6 @@ struct SmallFloats {
 template <class Vector, int kCodeBits, int kVectors>
 struct Values {
   static constexpr int kBits = kCodeBits;
-  static constexpr bool kStream = true;
   using Words = typename Vector::Words;
   using Floats = typename Vector::Floats;
 

@@ -4,6 +4,6 @@
 
 namespace qb {
 
-void gemm_f32_w_avx2(const GemmArgs& args) { multiply_weight_panels<Avx2, float>(args); }
+void gemm_f32_w_avx2(const GemmArgs& args) { multiply_weight_panels<Avx2>(args); }
 
 }  // namespace qb

@@ -4,6 +4,6 @@
 
 namespace qb {
 
-void gemm_f32_w_avx512(const GemmArgs& args) { multiply_weight_panels<Avx512, float>(args); }
+void gemm_f32_w_avx512(const GemmArgs& args) { multiply_weight_panels<Avx512>(args); }
 
 }  // namespace qb

@@ -11,21 +11,21 @@ namespace qb {
 namespace {
 
 /// One row of y, summed while the stream is read.
-template <class Vector, int kVectors, class Activation>
+template <class Vector, int kVectors>
 struct RowSums {
   using Floats = typename Vector::Floats;
   using Words = typename Vector::Words;
-  const Activation* a;
+  const float* a;
   std::int64_t k;
-  const Activation* next = nullptr;  ///< activations of the half chunk at hand
-  Activation* padded;                ///< [16], to fill where the row ends; not here, for then nothing were in registers
+  const float* next = nullptr;  ///< activations of the half chunk at hand
+  float* padded;                ///< [16], to fill where the row ends; not here, for then nothing were in registers
   Floats even, odd;
   Floats sum[kVectors];
 
   QB_INLINE void half(std::int64_t t) {
     next = a + t;
     if (t + kChunk / 2 <= k) return;
-    for (std::int64_t i = 0; i < kChunk / 2; ++i) padded[i] = t + i < k ? a[t + i] : Activation(0);
+    for (std::int64_t i = 0; i < kChunk / 2; ++i) padded[i] = t + i < k ? a[t + i] : 0.0f;
     next = padded;
   }
   template <int kPair>
@@ -33,30 +33,30 @@ struct RowSums {
     even = Vector::all(next[2 * kPair]);
     odd = Vector::all(next[2 * kPair + 1]);
   }
-  template <int kPair, int kVector, int kShift, class Decoder>
+  template <int kVector, int kShift, class Decoder>
   QB_INLINE void take(const Decoder& decoder, Words word) {
     sum[kVector] = Vector::multiply_add(even, decoder.template low<kShift>(word, kVector), sum[kVector]);
     sum[kVector] = Vector::multiply_add(odd, decoder.template high<kShift>(word, kVector), sum[kVector]);
   }
 };
 
-template <class Vector, class Decoder, int kVectors, class Activation>
-void multiply_row(const GemmArgs& args, std::int64_t column, const Activation* a, float* y) {
+template <class Vector, class Decoder, int kVectors>
+void multiply_row(const GemmArgs& args, std::int64_t column, const float* a, float* y) {
   using Floats = typename Vector::Floats;
   constexpr int kLanes = Vector::kLanes;
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * kLanes);
   Decoder decoder(w);
-  RowSums<Vector, kVectors, Activation> sums;
+  RowSums<Vector, kVectors> sums;
   sums.a = a;
   sums.k = args.k;
-  Activation padded[kChunk / 2];
+  float padded[kChunk / 2];
   sums.padded = padded;
   Floats total[kVectors];
   unrolled<0, kVectors>([&](auto v) { total[v.value] = Vector::zero(); });
   while (!cursor.done()) {
     unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = Vector::zero(); });
-    take_segment<Vector, kVectors, true>(cursor, decoder, sums);
+    take_segment<Vector, kVectors, Decoder::kBits <= 8>(cursor, decoder, sums);  // bf16 comes fast enough by itself
     unrolled<0, kVectors>([&](auto v) {
       const Floats scale = load_scales<Vector>(w.scale, cursor.parameters, v.value);
       total[v.value] = Vector::multiply_add(sums.sum[v.value], scale, total[v.value]);
@@ -85,16 +85,16 @@ struct Strip {
   QB_INLINE void half(std::int64_t) {}
   template <int kPair>
   QB_INLINE void pair() {}
-  template <int kPair, int kVector, int kShift, class Decoder>
+  template <int kVector, int kShift, class Decoder>
   QB_INLINE void take(const Decoder& decoder, typename Vector::Words word) {
-    float* place = out + 2 * kPair * kWidth + kVector * Vector::kLanes;
+    float* place = out + kVector * Vector::kLanes;
     Vector::store(place, decoder.template low<kShift>(word, kVector));
     Vector::store(place + kWidth, decoder.template high<kShift>(word, kVector));
-    if constexpr (kPair == 7 && kVector + 1 == kVectors) out += 16 * kWidth;
+    if constexpr (kVector + 1 == kVectors) out += 2 * kWidth;
   }
 };
 
-/// level * scale + offset, each rounded; then the scale is 1.
+/// level * scale + offset, each rounded, and once more to bf16 where the matrix says so; then the scale is 1.
 template <class Vector, int kVectors>
 void add_offsets(const PanelCursor& cursor, Strip<Vector, kVectors>& strip, std::int64_t length) {
   const WeightPanels& w = *cursor.w;
@@ -104,7 +104,8 @@ void add_offsets(const PanelCursor& cursor, Strip<Vector, kVectors>& strip, std:
     const auto scale = Vector::load(scales), offset = load_scales<Vector>(w.scale, offsets, v.value);
     for (std::int64_t t = 0; t < length; ++t) {
       float* level = strip.levels[strip.depth + t] + v.value * Vector::kLanes;
-      Vector::store(level, Vector::add(Vector::multiply(Vector::load(level), scale), offset));
+      const auto value = Vector::add(Vector::multiply(Vector::load(level), scale), offset);
+      Vector::store(level, w.rounds_values ? Vector::round_to_bf16(value) : value);
     }
     Vector::store(scales, Vector::all(1.0f));
   });
@@ -129,15 +130,15 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, Strip<Vector, kVectors>& 
 }
 
 /// Adds the strip's part of the product to some rows of y.
-template <class Vector, int kRows, int kTileVectors, int kVectors, class Activation>
-QB_INLINE void multiply_strip(const Strip<Vector, kVectors>& strip, Tile<Activation> tile, std::int64_t rows) {
+template <class Vector, int kRows, int kTileVectors, int kVectors>
+QB_INLINE void multiply_strip(const Strip<Vector, kVectors>& strip, Tile tile, std::int64_t rows) {
   tile.w = strip.levels[0];
   tile.w_stride = strip.kWidth;
   const auto* first_column = tile.w;
   for (std::int64_t s = 0; s < strip.segments; ++s) {
     tile.depth = strip.lengths[s];
     tile.scale = strip.scales[s];
-    Tile<Activation> part = tile;
+    Tile part = tile;
     for (int v = 0; v < kVectors; v += kTileVectors) {
       part.w = first_column + v * Vector::kLanes;
       part.scale = tile.scale + v * Vector::kLanes;
@@ -151,7 +152,7 @@ QB_INLINE void multiply_strip(const Strip<Vector, kVectors>& strip, Tile<Activat
   }
 }
 
-template <class Vector, class Decoder, int kVectors, class Activation>
+template <class Vector, class Decoder, int kVectors>
 void multiply_rows(const GemmArgs& args, std::int64_t column) {
   constexpr int kTileVectors = kVectors < Vector::kTileVectors ? kVectors : Vector::kTileVectors;
   constexpr int kRows = kTileVectors == 1 ? 12 : 6;
@@ -162,8 +163,8 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
   for (std::int64_t begin = 0; !cursor.done(); begin += strip.depth) {
     fill_strip(cursor, decoder, strip);
     for (std::int64_t i = 0; i < args.m; i += kRows) {
-      Tile<Activation> tile{};
-      tile.a = static_cast<const Activation*>(args.a) + i * args.a_stride + begin;
+      Tile tile{};
+      tile.a = static_cast<const float*>(args.a) + i * args.a_stride + begin;
       tile.a_stride = args.a_stride;
       tile.y = args.y + i * args.y_stride + column;
       tile.y_stride = args.y_stride;
@@ -174,49 +175,49 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
   }
 }
 
-template <class Vector, class Decoder, int kVectors, class Activation>
+/// One row of a whole panel goes into registers; the few columns behind the last whole panel do not matter so much.
+template <class Vector, class Decoder, int kVectors>
 void multiply_panel(const GemmArgs& args, std::int64_t column) {
-  if constexpr (Decoder::kStream)
+  if constexpr (Decoder::kBits > 0 && kVectors > 1)
     if (args.m == 1 && !static_cast<const WeightPanels*>(args.w)->offsets)
-      return multiply_row<Vector, Decoder, kVectors>(args, column, static_cast<const Activation*>(args.a),
-                                                     args.y + column);
-  multiply_rows<Vector, Decoder, kVectors, Activation>(args, column);
+      return multiply_row<Vector, Decoder, kVectors>(args, column, static_cast<const float*>(args.a), args.y + column);
+  multiply_rows<Vector, Decoder, kVectors>(args, column);
 }
 
-template <class Vector, class Activation, template <class, int, int> class Decoder, int kBits>
+template <class Vector, template <class, int, int> class Decoder, int kBits>
 void multiply_all_panels(const GemmArgs& args) {
   for (std::int64_t column = args.n_begin; column < args.n_end;) {
     if (args.n - column >= 4 * Vector::kLanes) {
-      multiply_panel<Vector, Decoder<Vector, kBits, 4>, 4, Activation>(args, column);
+      multiply_panel<Vector, Decoder<Vector, kBits, 4>, 4>(args, column);
       column += 4 * Vector::kLanes;
     } else {
-      multiply_panel<Vector, Decoder<Vector, kBits, 1>, 1, Activation>(args, column);
+      multiply_panel<Vector, Decoder<Vector, kBits, 1>, 1>(args, column);
       column += Vector::kLanes;
     }
   }
 }
 
 /// Calls the loops for the code's bits, kLeast to kMost.
-template <class Vector, class Activation, template <class, int, int> class Decoder, int kLeast, int kMost>
+template <class Vector, template <class, int, int> class Decoder, int kLeast, int kMost>
 void multiply_by_bits(const GemmArgs& args, std::int64_t bits) {
-  if (bits == kLeast) return multiply_all_panels<Vector, Activation, Decoder, kLeast>(args);
-  if constexpr (kLeast < kMost) multiply_by_bits<Vector, Activation, Decoder, kLeast + 1, kMost>(args, bits);
+  if (bits == kLeast) return multiply_all_panels<Vector, Decoder, kLeast>(args);
+  if constexpr (kLeast < kMost) multiply_by_bits<Vector, Decoder, kLeast + 1, kMost>(args, bits);
 }
 
-/// The product of rows of float32 or bf16 with weights of weight_panels.h.
-template <class Vector, class Activation>
+/// The product of rows of float32 with weights of weight_panels.h.
+template <class Vector>
 void multiply_weight_panels(const GemmArgs& args) {
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   switch (w.decoding) {
-    case Decoding::values: return multiply_all_panels<Vector, Activation, Values, 16>(args);
+    case Decoding::values: return multiply_all_panels<Vector, Values, 16>(args);
     case Decoding::levels:
-      if (w.bits <= 4) return multiply_by_bits<Vector, Activation, FewLevels, 1, 4>(args, w.bits);
-      return multiply_by_bits<Vector, Activation, ManyLevels, 5, 8>(args, w.bits);
-    case Decoding::column_levels: return multiply_by_bits<Vector, Activation, ColumnLevels, 1, 8>(args, w.bits);
-    case Decoding::integers: return multiply_by_bits<Vector, Activation, Integers, 1, 8>(args, w.bits);
+      if (w.bits <= 4) return multiply_by_bits<Vector, FewLevels, 1, 4>(args, w.bits);
+      return multiply_all_panels<Vector, ManyLevels, 0>(args);
+    case Decoding::column_levels: return multiply_all_panels<Vector, ColumnLevels, 0>(args);
+    case Decoding::integers: return multiply_by_bits<Vector, Integers, 1, 8>(args, w.bits);
     case Decoding::small_floats:
-      if (w.bits == 6) return multiply_all_panels<Vector, Activation, SmallFloats, 6>(args);
-      return multiply_all_panels<Vector, Activation, SmallFloats, 8>(args);
+      if (w.bits == 6) return multiply_all_panels<Vector, SmallFloats, 6>(args);
+      return multiply_all_panels<Vector, SmallFloats, 8>(args);
   }
 }
 

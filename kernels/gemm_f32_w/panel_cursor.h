@@ -37,7 +37,7 @@ QB_INLINE PanelCursor begin_panel(const WeightPanels& w, std::int64_t k, std::in
   return cursor;
 }
 
-constexpr std::int64_t kAhead = 8192;  ///< bytes of the stream to fetch ahead where rows are few
+constexpr std::int64_t kAhead = 4096;  ///< bytes of the stream to fetch ahead where rows are few
 
 QB_INLINE void fetch(const unsigned char* bytes) { __builtin_prefetch(bytes, 0, 3); }
 
@@ -51,10 +51,10 @@ QB_INLINE void enter_chunk(PanelCursor& cursor) {
   if constexpr (kFetch)
     for (const unsigned char* line = cursor.next_parameters; line < cursor.stream; line += 64) fetch(line + kAhead);
   cursor.codes = cursor.stream;
-  cursor.stream += 4 * kBits * cursor.width;
+  cursor.stream += 4 * (kBits > 0 ? kBits : w.bits) * cursor.width;
 }
 
-/// Takes the 8 pairs of half a chunk: sink.pair<i>() once, then sink.take<i, v, shift>(decoder, word) for each vector.
+/// Takes the 8 pairs of half a chunk: sink.pair<i>() once, then sink.take<v, shift>(decoder, word) for each vector.
 template <class Vector, int kVectors, int kHalf, bool kFetch, class Decoder, class Sink>
 QB_INLINE void take_half(const unsigned char* codes, const Decoder& decoder, Sink& sink) {
   constexpr int kBits = Decoder::kBits, kLine = 4 * Vector::kLanes;
@@ -70,12 +70,30 @@ QB_INLINE void take_half(const unsigned char* codes, const Decoder& decoder, Sin
         const auto rest = Vector::load_words(line + kVectors * kLine);
         const auto joined = Vector::either(Vector::template right_halves<kShift>(word),
                                            Vector::template left_halves<16 - kShift>(rest));
-        sink.template take<kPair, v.value, 0>(decoder, joined);
+        sink.template take<v.value, 0>(decoder, joined);
       } else {
-        sink.template take<kPair, v.value, kShift>(decoder, word);
+        sink.template take<v.value, kShift>(decoder, word);
       }
     });
   });
+}
+
+/// As take_half, for codes of `bits` bits.
+template <class Vector, int kVectors, class Decoder, class Sink>
+QB_INLINE void take_half_of(const unsigned char* codes, int bits, int half, const Decoder& decoder, Sink& sink) {
+  constexpr int kLine = 4 * Vector::kLanes;
+  for (int pair = 8 * half; pair < 8 * half + 8; ++pair) {
+    const int shift = pair * bits % 16;
+    const unsigned char* lines = codes + pair * bits / 16 * kVectors * kLine;
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+      auto word = Vector::right_halves_by(Vector::load_words(lines + v.value * kLine), shift);
+      if (shift + bits > 16) {
+        const auto rest = Vector::load_words(lines + (kVectors + v.value) * kLine);
+        word = Vector::either(word, Vector::left_halves_by(rest, 16 - shift));
+      }
+      sink.template take<v.value, 0>(decoder, word);
+    });
+  }
 }
 
 /// Takes the next segment: sink.half(t) before each 16 weights, whose pairs follow.
@@ -92,17 +110,19 @@ QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
     enter_chunk<Decoder::kBits, kFetch>(cursor);
   }
   cursor.group_left -= end - cursor.t;
-  std::int64_t left_at_end = cursor.group_left;
-  for (;;) {
-    if (cursor.t % kChunk == 0) {
-      sink.half(cursor.t);
-      take_half<Vector, kVectors, 0, kFetch>(cursor.codes, decoder, sink);
-      cursor.t += kChunk / 2;
-      if (cursor.t >= end) break;
-    }
+  const std::int64_t left_at_end = cursor.group_left;
+  const auto take = [&](auto half) __attribute__((always_inline)) {
     sink.half(cursor.t);
-    take_half<Vector, kVectors, 1, kFetch>(cursor.codes, decoder, sink);
+    if constexpr (Decoder::kBits > 0)
+      take_half<Vector, kVectors, half.value, kFetch>(cursor.codes, decoder, sink);
+    else
+      take_half_of<Vector, kVectors>(cursor.codes, int(cursor.w->bits), half.value, decoder, sink);
     cursor.t += kChunk / 2;
+  };
+  for (;;) {
+    if (cursor.t % kChunk == 0) take(Constant<0>{});
+    if (cursor.t >= end) break;
+    take(Constant<1>{});
     if (cursor.t >= end) break;
     cursor.group_left = left_at_end + end - cursor.t;
     enter_chunk<Decoder::kBits, kFetch>(cursor);

@@ -49,28 +49,35 @@ void describe_small_float(const FloatFormat& format, WeightPanels& at) {
   at.factor = std::bit_cast<float>(std::uint32_t(127 + 127 - format.bias) << 23);  // 2^(127 - bias)
 }
 
+/// The layout of codes that are bit patterns; null for others.
+const FloatFormat* small_float(LevelSet levels) {
+  switch (levels) {
+    case LevelSet::e4m3: return &kE4M3FN;
+    case LevelSet::e5m2: return &kE5M2;
+    case LevelSet::e2m3: return &kE2M3FN;
+    case LevelSet::e3m2: return &kE3M2FN;
+    default: return nullptr;
+  }
+}
+
 void describe_decoding(const PackedMatrix& weights, LevelRounding rounding, WeightPanels& at) {
   const QuantFormat& format = weights.format;
   at.bits = stored_bits(format);
+  const std::vector<float> levels = shared_levels(weights, rounding);
+  for (std::size_t i = 0; !levels.empty() && i < 256; ++i) at.table[i] = levels[i % (std::size_t(1) << at.bits)];
   if (format.kind == CodeKind::bf16) {
     at.decoding = Decoding::values;
-    return;
-  }
-  if (format.levels == LevelSet::e4m3) return describe_small_float(kE4M3FN, at);
-  if (format.levels == LevelSet::e5m2) return describe_small_float(kE5M2, at);
-  if (format.levels == LevelSet::e2m3) return describe_small_float(kE2M3FN, at);
-  if (format.levels == LevelSet::e3m2) return describe_small_float(kE3M2FN, at);
-  const bool plain = format.kind == CodeKind::integer && !format.zeros && !format.offsets && format.bits <= 4;
-  if (format.kind == CodeKind::integer && !plain) {
+  } else if (format.kind == CodeKind::integer && (format.zeros || format.offsets || format.bits > 4)) {
     at.decoding = Decoding::integers;
     at.zeros = format.zeros;
     at.offsets = format.offsets;
+    at.rounds_values = format.offsets && rounding == LevelRounding::bf16;
     at.zero = format.offsets ? 0.0f : float(1 << (format.bits - 1));
-    return;
+  } else if (small_float(format.levels)) {
+    describe_small_float(*small_float(format.levels), at);
+  } else {
+    at.decoding = levels.empty() ? Decoding::column_levels : Decoding::levels;
   }
-  const std::vector<float> levels = shared_levels(weights, rounding);
-  at.decoding = levels.empty() ? Decoding::column_levels : Decoding::levels;
-  for (std::size_t i = 0; !levels.empty() && i < 256; ++i) at.table[i] = levels[i % (std::size_t(1) << at.bits)];
 }
 
 ScaleForm scale_form(const QuantFormat& format) {

@@ -38,11 +38,12 @@ struct WeightPanels {
   std::int64_t column_bytes;    ///< of the stream: chunks * 4 * bits + groups * group_bytes
   std::int64_t stream;          ///< offset of the first panel; column j's panel begins at stream + first * column_bytes
   std::int64_t offsets, zeros;  ///< 1 where groups have them
+  std::int64_t rounds_values;   ///< 1: with offsets, code * scale + offset is rounded to bf16
   float zero;                   ///< integers: real zero where groups have none of their own
   std::int32_t shift;  ///< small_floats: a code whose sign stands at bit 31, shifted right by this (and its sign
   std::uint32_t mask;  ///< copied), masked by this, is a float32 that `factor` brings to its size; exact
   float factor;
-  alignas(64) float table[256];  ///< levels by code, repeated to fill 32 entries at least
+  alignas(64) float table[256];  ///< levels by code, repeated; not with column_levels and values
 };
 
 inline constexpr std::int64_t kChunk = 32;     ///< weights along k whose codes lie together

@@ -1,0 +1,224 @@
+// The loops of products with vdpbf16ps and weights of weight_panels.h: one row decodes in registers, more rows meet
+// strips of decoded pairs. Both sum in the same order, so that the bits do not depend on the number of rows.
+// Included under instruction-set flags: everything is anonymous and inlined.
+#pragma once
+#include "kernels/gemm_args.h"
+#include "kernels/gemm_bf16_w/pair_decoders.h"
+#include "kernels/gemm_f32_w/panel_cursor.h"
+
+namespace qb {
+
+namespace {
+
+/// sum += two products each. Not the intrinsic: gcc 12 then moves sums to the stack.
+QB_INLINE void add_pairs(__m512& sum, __m512i a, __m512i w) {
+  __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+}
+
+QB_INLINE __m512i broadcast_pair(const std::uint16_t* a) {
+  std::int32_t two;
+  __builtin_memcpy(&two, a, 4);
+  return _mm512_set1_epi32(two);
+}
+
+/// One row of y, summed while the stream is read.
+template <int kVectors>
+struct PairSums {
+  const std::uint16_t* a;               ///< padded with zeros to a multiple of 64
+  const std::uint16_t* next = nullptr;  ///< activations of the half chunk at hand
+  __m512i both;
+  __m512 sum[kVectors];
+
+  QB_INLINE void half(std::int64_t t) { next = a + t; }
+  template <int kPair>
+  QB_INLINE void pair() {
+    both = broadcast_pair(next + 2 * kPair);
+  }
+  template <int kVector, int kShift, class Decoder>
+  QB_INLINE void take(const Decoder& decoder, __m512i word) {
+    add_pairs(sum[kVector], both, decoder.template pair<kShift>(word, kVector));
+  }
+};
+
+template <class Decoder, int kVectors>
+void multiply_row(const GemmArgs& args, std::int64_t column) {
+  const auto& w = *static_cast<const WeightPanels*>(args.w);
+  PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
+  Decoder decoder(w);
+  PairSums<kVectors> sums;
+  sums.a = static_cast<const std::uint16_t*>(args.a);
+  __m512 total[kVectors];
+  unrolled<0, kVectors>([&](auto v) { total[v.value] = _mm512_setzero_ps(); });
+  while (!cursor.done()) {
+    unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = _mm512_setzero_ps(); });
+    take_segment<Avx512, kVectors, Decoder::kBits <= 8>(cursor, decoder, sums);
+    unrolled<0, kVectors>([&](auto v) {
+      const __m512 scale = load_scales<Avx512>(w.scale, cursor.parameters, v.value);
+      total[v.value] = _mm512_fmadd_ps(sums.sum[v.value], scale, total[v.value]);
+    });
+  }
+  unrolled<0, kVectors>([&](auto v) {
+    const std::int64_t columns = args.n_end - column - v.value * 16;
+    Avx512::store_first(args.y + column + v.value * 16, total[v.value], v.value + 1 < kVectors ? 16 : columns);
+  });
+}
+
+/// One tile of y: some rows by some vectors of columns, over one segment.
+struct PairTile {
+  const std::uint16_t* a;
+  std::int64_t a_stride;
+  const unsigned char* w;  ///< [pairs][kVectors][16] pairs
+  std::int64_t pairs;
+  const float* scale;  ///< by column
+  float* y;
+  std::int64_t y_stride;
+  std::int64_t columns;  ///< that exist; fewer than the tile's only in the last vector
+  bool first;            ///< y is overwritten, else continued
+};
+
+template <int kRows, int kVectors>
+void fill_pair_tile(const PairTile& tile) {
+  __m512 sum[kRows][kVectors];
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] =
+      _mm512_setzero_ps();
+  const unsigned char* w = tile.w;
+  for (std::int64_t p = 0; p < tile.pairs; ++p, w += 64 * kVectors) {
+    __m512i column[kVectors];
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) column[v] = _mm512_loadu_si512(w + 64 * v);
+    QB_UNROLL for (int i = 0; i < kRows; ++i) {
+      const __m512i a = broadcast_pair(tile.a + i * tile.a_stride + 2 * p);
+      QB_UNROLL for (int v = 0; v < kVectors; ++v) add_pairs(sum[i][v], a, column[v]);
+    }
+  }
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+    float* y = tile.y + i * tile.y_stride + 16 * v;
+    const std::int64_t columns = v + 1 < kVectors ? 16 : tile.columns - 16 * v;
+    const __m512 before = tile.first ? _mm512_setzero_ps() : Avx512::load_first(y, columns);
+    Avx512::store_first(y, _mm512_fmadd_ps(sum[i][v], _mm512_loadu_ps(tile.scale + 16 * v), before), columns);
+  }
+}
+
+/// The tile with as many rows as there are, at most kRows.
+template <int kRows, int kVectors>
+void fill_some_pair_rows(const PairTile& tile, std::int64_t rows) {
+  if (rows >= kRows) return fill_pair_tile<kRows, kVectors>(tile);
+  if constexpr (kRows > 1) fill_some_pair_rows<kRows - 1, kVectors>(tile, rows);
+}
+
+constexpr std::int64_t kStripDepth = kSegment;
+constexpr std::int64_t kStripSegments = kStripDepth / 16;
+
+/// Decoded pairs of some segments of a panel, in the second-level cache.
+template <int kVectors>
+struct PairStrip {
+  static constexpr std::int64_t kWidth = kVectors * 16;
+  std::int64_t depth = 0, segments = 0;
+  std::int64_t lengths[kStripSegments];
+  const unsigned char* pairs[kStripSegments];  ///< where each segment's begin
+  alignas(64) float scales[kStripSegments][kWidth];
+  alignas(64) unsigned char decoded[(kStripDepth + kChunk) / 2][4 * kWidth];  ///< a last half chunk is written whole
+  unsigned char* out = nullptr;
+
+  QB_INLINE void half(std::int64_t) {}
+  template <int kPair>
+  QB_INLINE void pair() {}
+  template <int kVector, int kShift, class Decoder>
+  QB_INLINE void take(const Decoder& decoder, __m512i word) {
+    _mm512_store_si512(out + 64 * kVector, decoder.template pair<kShift>(word, kVector));
+    if constexpr (kVector + 1 == kVectors) out += 64 * kVectors;
+  }
+};
+
+/// Fills the strip with the next segments, as many as fit.
+template <class Decoder, int kVectors>
+void fill_strip(PanelCursor& cursor, Decoder& decoder, PairStrip<kVectors>& strip) {
+  strip.depth = strip.segments = 0;
+  while (!cursor.done() && strip.depth + cursor.segment() <= kStripDepth) {
+    const std::int64_t length = cursor.segment();
+    strip.out = strip.decoded[strip.depth / 2];
+    strip.pairs[strip.segments] = strip.out;
+    take_segment<Avx512, kVectors, false>(cursor, decoder, strip);
+    unrolled<0, kVectors>([&](auto v) {
+      Avx512::store(strip.scales[strip.segments] + 16 * v.value,
+                    load_scales<Avx512>(cursor.w->scale, cursor.parameters, v.value));
+    });
+    strip.lengths[strip.segments++] = length;
+    strip.depth += length;
+  }
+}
+
+/// Takes the next segment as it lies: for weights that are pairs already.
+template <int kVectors>
+void refer_to_strip(PanelCursor& cursor, PairStrip<kVectors>& strip) {
+  const std::int64_t length = cursor.segment();
+  strip.pairs[0] = cursor.stream + 2 * cursor.width * cursor.t;
+  unrolled<0, kVectors>([&](auto v) { Avx512::store(strip.scales[0] + 16 * v.value, _mm512_set1_ps(1.0f)); });
+  strip.lengths[0] = strip.depth = length;
+  strip.segments = 1;
+  cursor.t += length;
+  cursor.group_left = cursor.k - cursor.t;
+}
+
+template <class Decoder, int kVectors>
+void multiply_rows(const GemmArgs& args, std::int64_t column) {
+  constexpr int kRows = kVectors == 1 ? 12 : 6;
+  const auto& w = *static_cast<const WeightPanels*>(args.w);
+  PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
+  Decoder decoder(w);
+  PairStrip<kVectors> strip;
+  for (std::int64_t begin = 0; !cursor.done(); begin += strip.depth) {
+    if constexpr (Decoder::kBits == 16)
+      refer_to_strip(cursor, strip);
+    else
+      fill_strip(cursor, decoder, strip);
+    for (std::int64_t i = 0; i < args.m; i += kRows) {
+      PairTile tile;
+      tile.a = static_cast<const std::uint16_t*>(args.a) + i * args.a_stride + begin;
+      tile.a_stride = args.a_stride;
+      tile.y = args.y + i * args.y_stride + column;
+      tile.y_stride = args.y_stride;
+      tile.columns = args.n_end - column;
+      tile.first = begin == 0;
+      for (std::int64_t s = 0; s < strip.segments; ++s) {
+        tile.w = strip.pairs[s];
+        tile.pairs = (strip.lengths[s] + 1) / 2;
+        tile.scale = strip.scales[s];
+        fill_some_pair_rows<kRows, kVectors>(tile, args.m - i);
+        tile.a += strip.lengths[s];
+        tile.first = false;
+      }
+    }
+  }
+}
+
+/// One row of a whole panel goes into registers; the few columns behind the last whole panel do not matter so much.
+template <class Decoder, int kVectors>
+void multiply_panel(const GemmArgs& args, std::int64_t column) {
+  if constexpr (kVectors > 1)
+    if (args.m == 1) return multiply_row<Decoder, kVectors>(args, column);
+  multiply_rows<Decoder, kVectors>(args, column);
+}
+
+template <template <int, int> class Decoder, int kBits>
+void multiply_all_panels(const GemmArgs& args) {
+  for (std::int64_t column = args.n_begin; column < args.n_end;) {
+    if (args.n - column >= 64) {
+      multiply_panel<Decoder<kBits, 4>, 4>(args, column);
+      column += 64;
+    } else {
+      multiply_panel<Decoder<kBits, 1>, 1>(args, column);
+      column += 16;
+    }
+  }
+}
+
+/// Calls the loops for the code's bits, kLeast to kMost.
+template <template <int, int> class Decoder, int kLeast, int kMost>
+void multiply_by_bits(const GemmArgs& args, std::int64_t bits) {
+  if (bits == kLeast) return multiply_all_panels<Decoder, kLeast>(args);
+  if constexpr (kLeast < kMost) multiply_by_bits<Decoder, kLeast + 1, kMost>(args, bits);
+}
+
+}  // namespace
+
+}  // namespace qb

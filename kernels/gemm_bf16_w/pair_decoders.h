@@ -1,0 +1,107 @@
+// Codes of weight_panels.h become pairs of bf16, as vdpbf16ps takes them. As decoders.h, with
+// pair<kShift>(word, v): two bf16 in each 32 bits, from the codes at bit kShift of each 16.
+// Included under instruction-set flags: everything is anonymous and inlined.
+#pragma once
+#include "kernels/gemm_f32_f32/vector_avx512.h"
+#include "kernels/gemm_f32_w/decoders.h"
+
+namespace qb {
+
+namespace {
+
+/// 32 levels of w.table from `first` on, which bf16 holds: their upper halves.
+QB_INLINE __m512i load_bf16_levels(const WeightPanels& w, int first) {
+  const __m512i low = _mm512_srli_epi32(_mm512_loadu_si512(w.table + first), 16);
+  const __m512i high = _mm512_srli_epi32(_mm512_loadu_si512(w.table + first + 16), 16);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)), _mm512_cvtepi32_epi16(high), 1);
+}
+
+template <int kShift>
+QB_INLINE __m512i right_halves(__m512i word) {
+  if constexpr (kShift == 0) return word;
+  return _mm512_srli_epi16(word, kShift);
+}
+
+/// One table for all, 32 levels in each register. The permutations read the low 5 or 6 bits of an index.
+template <int kCodeBits, int kVectors>
+struct PairLevels {
+  static constexpr int kBits = kCodeBits;
+  static constexpr int kTables = kBits <= 5 ? 1 : 1 << (kBits - 5);
+  __m512i table[kTables];
+
+  QB_INLINE explicit PairLevels(const WeightPanels& w) {
+    unrolled<0, kTables>([&](auto i) { table[i.value] = load_bf16_levels(w, 32 * i.value); });
+  }
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE __m512i pair(__m512i word, int) const {
+    const __m512i code = right_halves<kShift>(word);
+    if constexpr (kTables == 1) {
+      return _mm512_permutexvar_epi16(code, table[0]);
+    } else {
+      const __m512i below_64 = _mm512_permutex2var_epi16(table[0], code, table[1]);
+      if constexpr (kTables == 2) return below_64;
+      if constexpr (kTables >= 4) {
+        const __mmask32 bit_6 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(64));
+        const __m512i from_64 = _mm512_permutex2var_epi16(table[2], code, table[3]);
+        const __m512i below_128 = _mm512_mask_mov_epi16(below_64, bit_6, from_64);
+        if constexpr (kTables == 4) return below_128;
+        if constexpr (kTables == 8) {
+          const __m512i from_128 = _mm512_permutex2var_epi16(table[4], code, table[5]);
+          const __m512i from_192 = _mm512_permutex2var_epi16(table[6], code, table[7]);
+          const __mmask32 bit_7 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(128));
+          return _mm512_mask_mov_epi16(below_128, bit_7, _mm512_mask_mov_epi16(from_128, bit_6, from_192));
+        }
+      }
+    }
+  }
+};
+
+/// Floats of 8 bits: the table of the 128 magnitudes, and the code's sign.
+template <int kCodeBits, int kVectors>
+struct PairMagnitudes {
+  static constexpr int kBits = kCodeBits;
+  static_assert(kBits == 8);
+  PairLevels<7, kVectors> magnitudes;
+
+  QB_INLINE explicit PairMagnitudes(const WeightPanels& w) : magnitudes(w) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE __m512i pair(__m512i word, int v) const {
+    const __m512i magnitude = magnitudes.template pair<kShift>(word, v);
+    const __m512i sign_at_top = kShift == 8 ? word : _mm512_slli_epi16(word, 8 - kShift);
+    return Avx512::masked_or(sign_at_top, _mm512_set1_epi16(std::int16_t(0x8000)), magnitude);
+  }
+};
+
+/// code - zero, by way of float32, in which it is exact and whose lower half is 0.
+template <int kCodeBits, int kVectors>
+struct PairIntegers {
+  static constexpr int kBits = kCodeBits;
+  Integers<Avx512, kBits, kVectors> integers;
+
+  QB_INLINE explicit PairIntegers(const WeightPanels& w) : integers(w) {}
+  QB_INLINE void begin_group(const unsigned char* parameters) { integers.begin_group(parameters); }
+  template <int kShift>
+  QB_INLINE __m512i pair(__m512i word, int v) const {
+    const __m512i low = _mm512_castps_si512(integers.template low<kShift>(word, v));
+    const __m512i high = _mm512_castps_si512(integers.template high<kShift>(word, v));
+    return _mm512_or_si512(_mm512_srli_epi32(low, 16), high);
+  }
+};
+
+/// bf16 values: pairs as they lie.
+template <int kCodeBits, int kVectors>
+struct PairValues {
+  static constexpr int kBits = kCodeBits;
+  QB_INLINE explicit PairValues(const WeightPanels&) {}
+  QB_INLINE void begin_group(const unsigned char*) {}
+  template <int kShift>
+  QB_INLINE __m512i pair(__m512i word, int) const {
+    return word;
+  }
+};
+
+}  // namespace
+
+}  // namespace qb

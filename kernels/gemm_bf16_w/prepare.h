@@ -1,0 +1,14 @@
+// Weights of any format with whole groups, in their bits, with levels that bf16 holds.
+#pragma once
+#include "kernels/packed_matrix.h"
+
+namespace qb {
+
+/// Everything but float32 and bf16, with groups of multiples of 16, or one scale (or table) per channel or tensor.
+bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k);
+
+Buffer prepare_bf16_w_ref(const PackedMatrix& weights);
+Buffer prepare_bf16_w_avx2(const PackedMatrix& weights);
+Buffer prepare_bf16_w_avx512(const PackedMatrix& weights);  ///< and for avx512bf16
+
+}  // namespace qb
