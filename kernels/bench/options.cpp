@@ -104,10 +104,10 @@ const char* const kUsage =
     "  --benchmark_format=json  --benchmark_out=FILE\n";
 
 std::vector<std::string> default_formats() {
-  return {"f32",          "bf16",      "q8c",      "q8g32.f16",    "q4g32",        "q4g128",  "q4c",
-          "q4g32.f16",    "q2c",       "ternaryc", "tritc",        "e2m1g32.e8m0", "nf4g64",  "t4c",
-          "iq4nlg32.f16", "e4m3c",     "e5m2c",    "e4m3g32.e8m0", "e2m1g16.e4m3", "binaryc", "q6g16.i8",
-          "q5g32o.i6",    "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
+  return {"f32",       "bf16",     "q8c",          "q8g32.f16",    "q4g32",   "q4g128",   "q4c",
+          "q2c",       "ternaryc", "tritc",        "e2m1g32.e8m0", "nf4g64",  "t4c",      "iq4nlg32.f16",
+          "e4m3c",     "e5m2c",    "e4m3g32.e8m0", "e2m1g16.e4m3", "binaryc", "q6g16.i8", "q5g32o.i6",
+          "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
 }
 
 Options read_options(const std::vector<std::string_view>& arguments, const std::filesystem::path& shapes_folder) {
