@@ -1,7 +1,5 @@
 #include "kernels/bench/cell.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -151,11 +149,10 @@ Spread spread_of(std::vector<double> values) {
 
 double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * double(shape.n) * double(shape.k); }
 
-Bench make_bench(int rounds) {
+Bench make_bench(int rounds, std::int64_t cold_bytes) {
   Bench bench;
   bench.rounds = rounds;
-  const std::int64_t cache = std::max<std::int64_t>(::sysconf(_SC_LEVEL3_CACHE_SIZE), 0);
-  bench.cold = Buffer(std::size_t(std::max(std::int64_t(256) << 20, 6 * cache)));
+  bench.cold = Buffer(std::size_t(cold_bytes));
   std::fill_n(bench.cold.as<std::uint64_t>(), bench.cold.size() / 8, 1);  // each page its own memory
   return bench;
 }
@@ -165,11 +162,12 @@ std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, cons
                                       const std::vector<const PreparedMatrix*>& kernels) {
   std::map<const KernelInfo*, Expectation> expected;
   std::vector<Subject> subjects;
+  const auto cold = std::int64_t(bench.cold.size());
   for (const PreparedMatrix* weights : kernels) {
     const KernelInfo& reference = reference_of(*weights->kernel);
     if (!expected.contains(&reference)) expected.emplace(&reference, expected_of(reference, problem));
     Subject subject{.kernel = weights->kernel,
-                    .weights = std::vector<PreparedMatrix>(shape.m == 1 ? cold_copies(*weights) : 1, *weights),
+                    .weights = std::vector<PreparedMatrix>(shape.m == 1 ? copies_in(cold, *weights) : 1, *weights),
                     .y = std::vector<float>(std::size_t(shape.m * shape.n)),
                     .scratch = {}};
     subjects.push_back(std::move(subject));

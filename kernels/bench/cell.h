@@ -41,10 +41,10 @@ double operations(const LayerShape& shape);  ///< 2 per multiply-add of the unpa
 struct Bench {
   int rounds = 11;         ///< >= 1
   double block_s = 0.004;  ///< a turn's products take about this long, or are one
-  Buffer cold;             ///< larger than every cache
+  Buffer cold;             ///< as large as the cold copies of weights together
   std::int64_t cold_at = 0;
 };
-Bench make_bench(int rounds);
+Bench make_bench(int rounds, std::int64_t cold_bytes);
 
 /// Measures all of `kernels` on one product, y [m, n] = a * transpose(weights) with m = shape.m, for each number of
 /// threads.

@@ -31,7 +31,7 @@ void make_ready(const BenchmarkCase& c, Workplace& place) {
   place.proven = place.subject.y;
   place.fault = compare(*c.kernel, problem, expected_of(reference_of(*c.kernel), problem), place.proven).fault;
   if (c.shape.m == 1)
-    place.subject.weights.resize(cold_copies(place.subject.weights.front()), place.subject.weights.front());
+    place.subject.weights.resize(copies_in(cold_bytes(), place.subject.weights.front()), place.subject.weights.front());
   place.key = name_of(c);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/bench/shapes.h"
+#include "kernels/bench/subject.h"
 #include "kernels/registry.h"
 
 namespace qb {
@@ -19,6 +20,7 @@ struct Options {
   std::vector<int> threads;
   std::vector<std::string> kernels;  ///< names, or "best", "peers", "reference", "all"
   int rounds = 11;
+  std::int64_t cold_bytes = qb::cold_bytes();  ///< tests ask for less
   bool table = false;
   Output output = Output::text;
   std::filesystem::path document;  ///< empty: none

@@ -79,10 +79,13 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
   return result;
 }
 
-std::size_t cold_copies(const PreparedMatrix& weights) {
+std::int64_t cold_bytes() {
   const std::int64_t cache = std::max<std::int64_t>(::sysconf(_SC_LEVEL3_CACHE_SIZE), 0);
-  const std::int64_t copies = std::max(kColdBytes, 6 * cache) / std::int64_t(weights.bytes.size()) + 2;
-  return std::size_t(std::min(copies, kMostCopies));
+  return std::max(kColdBytes, 6 * cache);
+}
+
+std::size_t copies_in(std::int64_t bytes, const PreparedMatrix& weights) {
+  return std::size_t(std::min(bytes / std::int64_t(weights.bytes.size()) + 2, kMostCopies));
 }
 
 void multiply(Subject& subject, const Problem& problem, int threads) {

@@ -38,14 +38,17 @@ struct Comparison {
 Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expectation& expected,
                    std::span<const float> y);
 
-/// Copies of the prepared weights that keep one of them out of every cache when its turn comes: all together exceed
-/// 192 MiB and six last-level caches, or are 65536.
-std::size_t cold_copies(const PreparedMatrix& weights);
+/// Bytes that are too many for every cache to keep any of them until its turn comes again: 192 MiB or six last-level
+/// caches, whichever is more.
+std::int64_t cold_bytes();
+
+/// Copies of the prepared weights that together have so many bytes and one copy more; at most 65536.
+std::size_t copies_in(std::int64_t bytes, const PreparedMatrix& weights);
 
 /// A kernel with weights in its own layout, ready to multiply.
 struct Subject {
   const KernelInfo* kernel = nullptr;
-  std::vector<PreparedMatrix> weights;  ///< one, or cold_copies(), used in turn
+  std::vector<PreparedMatrix> weights;  ///< one, or copies_in(cold_bytes()), used in turn
   std::vector<float> y;                 ///< [m, n]
   GemmScratch scratch;
   std::size_t next = 0;

@@ -27,6 +27,7 @@ Options options_of(const std::vector<std::string_view>& arguments) { return read
 Table small_table() {
   Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
   options.shapes = {{1, 40, 64, ""}, {7, 40, 64, ""}};
+  options.cold_bytes = 1 << 20;
   return measure_table(options);
 }
 
