@@ -1,4 +1,4 @@
-# Instruction-set flags follow from the file name: gemm_s8_int4_avx2.cpp gets the AVX2 flags and nothing else does. A name
+# Instruction-set flags follow from the file name: gemm_s8_int_avx2.cpp gets the AVX2 flags and nothing else does. A name
 # without such a suffix is portable code. There is no -march=native anywhere: a binary means the same on every machine.
 set(QB_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(QB_FLAGS_avxvnni ${QB_FLAGS_avx2} -mavxvnni)

@@ -34,6 +34,7 @@ namespace {
 
 constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
 [[maybe_unused]] constexpr Isa kAvx2 = Isa::avx2;  // as the compile flags of *_avx2.cpp, and so on
+[[maybe_unused]] constexpr Isa kAvxVnni = kAvx2 | Isa::avxvnni;
 [[maybe_unused]] constexpr Isa kAvx512 = kAvx2 | Isa::avx512;
 [[maybe_unused]] constexpr Isa kAvx512Bf16 = kAvx512 | Isa::avx512bf16;
 [[maybe_unused]] constexpr Isa kAvx512Vnni = kAvx512 | Isa::avx512vnni;
@@ -62,6 +63,10 @@ constexpr KernelInfo kTable[] = {
     {"gemm_s8_int_ref", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int_ref, gemm_s8_int_ref,
      Isa::none, 1, 1, kAnyRows, true, false},
 #if defined(__x86_64__)
+    {"gemm_s8_int_avx2", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 8>, gemm_s8_int_avx2,
+     kAvx2, 8, 1, kAnyRows, false, false},
+    {"gemm_s8_int_avxvnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts, prepare_s8_int<8, 8>, gemm_s8_int_avxvnni,
+     kAvxVnni, 8, 1, kAnyRows, false, false},
     {"gemm_s8_int1_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<1>, prepare_s8_int<32, 16>, gemm_s8_int1_avx512vnni,
      kAvx512Vnni, 32, 1, kAnyRows, false, false},
     {"gemm_s8_int2_avx512vnni", "gemm_s8_int", Activations::s8, gemm_s8_int_accepts_bits<2>, prepare_s8_int<32, 16>, gemm_s8_int2_avx512vnni,
@@ -99,6 +104,8 @@ constexpr KernelInfo kTable[] = {
 #if defined(__x86_64__)
     {"gemm_s8_q8_avx2", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avx2, gemm_s8_q8_avx2,
      kAvx2, 16, 1, kAnyRows, false, false},
+    {"gemm_s8_q8_avxvnni", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avxvnni, gemm_s8_q8_avxvnni,
+     kAvxVnni, 16, 1, kAnyRows, false, false},
     {"gemm_s8_q8_avx512vnni", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_avx512vnni, gemm_s8_q8_avx512vnni,
      kAvx512Vnni, 64, 1, kAnyRows, false, false},
 #elif defined(__aarch64__)

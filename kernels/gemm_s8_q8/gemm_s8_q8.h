@@ -2,10 +2,11 @@
 //
 // Prepared layout: the struct S8Q8 below, then at the offsets it names scale, zero and code_sum, [columns] each
 // (columns: n padded to whole vectors), then the codes as bytes 0..255 in panels (kernels/panels.h): [n, k] for the
-// reference; 16 columns in vectors of 8, quad 2 for avx2; 64 columns in vectors of 16, quad 4 for avx512vnni. Narrow
-// codes are widened to bytes. Padding holds code 0, which adds nothing whatever the activation. ARM's instructions take
-// signed bytes: for neon (quad 2), dotprod (quad 4) and i8mm (quad 8), codes and zeros have the middle code 2^(bits-1)
-// subtracted, in panels of 16 columns in vectors of 8; k is padded with bytes 0 to a multiple of 16.
+// reference; 16 columns in vectors of 8, quad 2 for avx2 and 4 for avxvnni; 64 columns in vectors of 16, quad 4 for
+// avx512vnni. Narrow codes are widened to bytes. Padding holds code 0, which adds nothing whatever the activation.
+// ARM's instructions take signed bytes: for neon (quad 2), dotprod (quad 4) and i8mm (quad 8), codes and zeros have the
+// middle code 2^(bits-1) subtracted, in panels of 16 columns in vectors of 8; k is padded with bytes 0 to a multiple
+// of 16.
 //
 // Source: the expansion of the zero points is that of Jacob et al., Quantization and Training of Neural Networks for
 // Efficient Integer-Arithmetic-Only Inference (arXiv:1712.05877), section 2.3.
@@ -35,6 +36,7 @@ struct S8Q8 {
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_s8_q8_ref(const GemmArgs& args);
 void gemm_s8_q8_avx2(const GemmArgs& args);
+void gemm_s8_q8_avxvnni(const GemmArgs& args);
 void gemm_s8_q8_avx512vnni(const GemmArgs& args);
 void gemm_s8_q8_neon(const GemmArgs& args);
 void gemm_s8_q8_dotprod(const GemmArgs& args);

@@ -68,6 +68,7 @@ bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {
 
 Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_unsigned(weights, {1, 1, 1}); }
 Buffer prepare_s8_q8_avx2(const PackedMatrix& weights) { return widen_unsigned(weights, {16, 8, 2}); }
+Buffer prepare_s8_q8_avxvnni(const PackedMatrix& weights) { return widen_unsigned(weights, {16, 8, 4}); }
 Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights) { return widen_unsigned(weights, {64, 16, 4}); }
 Buffer prepare_s8_q8_neon(const PackedMatrix& weights) { return widen_signed(weights, 2); }
 Buffer prepare_s8_q8_dotprod(const PackedMatrix& weights) { return widen_signed(weights, 4); }

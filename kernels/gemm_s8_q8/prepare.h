@@ -12,6 +12,7 @@ void require_exact_depth(const PackedMatrix& weights);
 /// Each calls require_exact_depth().
 Buffer prepare_s8_q8_ref(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx2(const PackedMatrix& weights);
+Buffer prepare_s8_q8_avxvnni(const PackedMatrix& weights);
 Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights);
 Buffer prepare_s8_q8_neon(const PackedMatrix& weights);
 Buffer prepare_s8_q8_dotprod(const PackedMatrix& weights);

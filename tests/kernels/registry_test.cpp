@@ -66,7 +66,8 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   CHECK(chosen("best", Activations::bf16, "bf16", isa_cap("avx512") | Isa::avx512bf16) == "gemm_bf16_bf16_avx512bf16");
   CHECK(chosen("best", Activations::f32, "f32", Isa::avx2) == "gemm_f32_f32_avx2");
   CHECK(chosen("best", Activations::f32, "f32", isa_cap("avx512")) == "gemm_f32_f32_avx512");
-  CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512")) == "gemm_s8_q8_avx2");
+  CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx2")) == "gemm_s8_q8_avx2");
+  CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512")) == "gemm_s8_q8_avxvnni");
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512vnni")) == "gemm_s8_q8_avx512vnni");
   CHECK(chosen("best", Activations::s8, "q4c", isa_cap("best")) == "gemm_s8_int4_avx512vnni");
 #endif
@@ -83,7 +84,7 @@ TEST_CASE("a name means that kernel where it applies, and the best of its instru
   CHECK(chosen("gemm_s8_q8_ref", Activations::f32, "f32", isa_cap("best")) == "gemm_f32_f32_ref");
 #if defined(__x86_64__)
   CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q8c", isa_cap("best")) == "gemm_s8_q8_avx2");
-  CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_int_ref");
+  CHECK(chosen("gemm_s8_q8_avx2", Activations::s8, "q4g32", isa_cap("best")) == "gemm_s8_int_avx2");
   CHECK(chosen("gemm_s8_q8_avx2", Activations::f32, "f32", isa_cap("best")) == "gemm_f32_f32_avx2");
   CHECK_THROWS_WITH_AS(chosen("gemm_s8_q8_avx2", Activations::s8, "q8c", Isa::none),
                        "kernel 'gemm_s8_q8_avx2' needs avx2, but scalar is what may be used here", Unsupported);
