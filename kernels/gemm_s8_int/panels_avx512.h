@@ -1,6 +1,8 @@
-// Panels of gemm_s8_int against rows of int8, for any decoder of codes_avx512.h. Rows inside: the levels of a chunk are
-// unpacked into registers once and meet every row of a block, whose sums wait in the first-level cache. Included under
-// several instruction-set flags: everything is anonymous.
+// Panels of gemm_s8_int against rows of int8, for any decoder of
+// codes_avx512.h. Rows inside: the levels of a chunk are unpacked into
+// registers once and meet every row of a block, whose sums wait in the
+// first-level cache. Included under several instruction-set flags: everything
+// is anonymous.
 #pragma once
 #include "kernels/gemm_s8_int/codes_avx512.h"
 
@@ -9,11 +11,15 @@ namespace qb {
 namespace {
 
 constexpr std::int64_t kPanel = 32, kChunk = 32;
-#define QB_UNROLL _Pragma("GCC unroll 8")  // before registers are assigned: an array that is indexed stays in memory
+#define QB_UNROLL \
+  _Pragma("GCC unroll 8")  // before registers are assigned: an array that is
+                           // indexed stays in memory
 
-constexpr int kBlock = 64;  // rows whose sums wait together: 16 KiB
+constexpr std::int64_t kAhead = 2560;  // bytes of the stream, where many rows share it
+constexpr int kBlock = 64;             // rows whose sums wait together: 16 KiB
 
-/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then moves sums to the stack.
+/// sum += four products each of unsigned and signed bytes. Not the intrinsic:
+/// gcc 12 then moves sums to the stack.
 QB_INLINE void dot(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
 }
@@ -26,7 +32,8 @@ QB_INLINE __m512i broadcast_four(const std::int8_t* bytes) {
 
 /// What turns sums of a * level into the sums of the definition.
 enum class Finish {
-  middle,   ///< the same zero for all weights, a power of two; no zero of activations
+  middle,   ///< the same zero for all weights, a power of two; no zero of
+            ///< activations
   zeros,    ///< a zero for each column and group, or any zero of activations
   offsets,  ///< no zeros of weights, any zero of activations
 };
@@ -49,17 +56,18 @@ struct Block {
   const S8Int* at;
   const std::int8_t* a;  ///< the block's first row
   std::int64_t first_row, rows;
-  std::int64_t ahead;          ///< bytes of the stream to fetch ahead
   const std::uint8_t* stream;  ///< where the panel is read next
   const std::uint8_t* record;  ///< parameters of the group that is read next
   __m512 scale_super[kVectors], offset_super[kVectors];
-  __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero is not 0
+  __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero
+                                                        ///< is not 0
   alignas(64) float sum[kBlock][kVectors][16];          ///< of the groups that are done
   alignas(64) std::int32_t part[kBlock][kVectors][16];  ///< of the chunks of the group at hand
 
+  /// Fetches what stands some chunks behind the next lines of the stream.
   QB_INLINE void fetch(std::int64_t lines) const {
     for (std::int64_t line = 0; line < lines; ++line)
-      _mm_prefetch(reinterpret_cast<const char*>(stream + ahead + 64 * line), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(stream + kAhead + 64 * line), _MM_HINT_T0);
   }
   QB_INLINE std::int32_t a_zero() const { return args->a_zero[first_row]; }
 };
@@ -88,7 +96,8 @@ QB_INLINE void read_values(const S8Int& at, const std::uint8_t* bytes, std::int3
       break;
     case S8IntScale::e4m3:
       for (int v = 0; v < kVectors; ++v) {
-        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
+        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of
+        // itself.
         const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * v)));
         const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
         values[v] = _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
@@ -115,7 +124,7 @@ QB_INLINE void open_section(Block<kVectors>& block) {
     if (at.super_bytes > 2) block.offset_super[v] = halves_to_float(block.stream + 2 * kWidth + 32 * v);
   }
   block.record = block.stream + kWidth * at.super_bytes;
-  block.fetch(lines);
+  if (block.rows > 1) block.fetch(lines);
   block.stream += 64 * lines;
 }
 
@@ -137,7 +146,8 @@ QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Param
   block.record = record + 16 * kVectors * at.zero_bytes;
 }
 
-/// Exact sums of row i over a group become float32 and join the sums of the groups before.
+/// Exact sums of row i over a group become float32 and join the sums of the
+/// groups before.
 template <Finish kFinish, int kVectors>
 QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const Parameters<kVectors>& with,
                             const __m512i* dots, __m512* sum) {
@@ -154,29 +164,29 @@ QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const 
   }
 }
 
-/// finish_group() for row r of a block, whose sums lie in memory.
-template <Finish kFinish, int kVectors>
-QB_INLINE void finish_row(Block<kVectors>& block, std::int64_t r, const Parameters<kVectors>& with,
-                          const __m512i* dots) {
-  __m512 sum[kVectors];
-  for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_load_ps(block.sum[r][v]);
-  finish_group<kFinish>(block, block.first_row + r, with, dots, sum);
-  for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
+/// dots += the products of quads [first, end) with a row at `a`; kVectors
+/// columns share each broadcast.
+template <int kVectors>
+QB_INLINE void dot_quads(const __m512i (*levels)[8], int first, int end, const std::int8_t* a, __m512i* dots) {
+  for (int q = first; q < end; ++q) {
+    const __m512i four = broadcast_four(a + 4 * q);
+    for (int v = 0; v < kVectors; ++v) dot(dots[v], levels[v][q], four);
+  }
 }
 
-/// low += the dots of kQuads quads of a row at `a`; kVectors columns share each broadcast, two chains each.
-template <int kVectors, int kQuads>
-QB_INLINE void dot_quads(const __m512i (*levels)[8], int first, const std::int8_t* a, __m512i* low) {
-  __m512i high[kVectors];
-  for (int v = 0; v < kVectors; ++v) high[v] = _mm512_setzero_si512();
-  for (int q = first; q < first + kQuads / 2; ++q) {
-    const __m512i early = broadcast_four(a + 4 * q), late = broadcast_four(a + 4 * (q + kQuads / 2));
+/// The same of a whole chunk, in two chains.
+template <int kVectors>
+QB_INLINE void dot_all_quads(const __m512i (*levels)[8], const std::int8_t* a, __m512i* dots) {
+  __m512i late[kVectors];
+  for (int v = 0; v < kVectors; ++v) late[v] = _mm512_setzero_si512();
+  for (int q = 0; q < 4; ++q) {
+    const __m512i four = broadcast_four(a + 4 * q), later = broadcast_four(a + 4 * (q + 4));
     for (int v = 0; v < kVectors; ++v) {
-      dot(low[v], levels[v][q], early);
-      dot(high[v], levels[v][q + kQuads / 2], late);
+      dot(dots[v], levels[v][q], four);
+      dot(late[v], levels[v][q + 4], later);
     }
   }
-  for (int v = 0; v < kVectors; ++v) low[v] = _mm512_add_epi32(low[v], high[v]);
+  for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], late[v]);
 }
 
 /// How a chunk lies to the groups.
@@ -205,7 +215,8 @@ struct GroupWalk {
   }
 };
 
-/// Adds the levels of quads [from, to) to the group's; at its end, what they cost at the rows' zero.
+/// Adds the levels of quads [from, to) to the group's; at its end, what they
+/// cost at the rows' zero.
 template <int kVectors>
 QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVectors][8], int from, int to,
                           Parameters<kVectors>* ending) {
@@ -217,7 +228,8 @@ QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVecto
   }
 }
 
-/// The next chunk of the stream, at k = t, against every row of the block. `group` is the one behind its middle.
+/// The next chunk of the stream, at k = t, against every row of the block.
+/// `group` is the one behind its middle.
 template <class Codes, Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
 __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t,
                                               std::int64_t group) {
@@ -239,18 +251,23 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
   for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
     __m512i dots[kVectors];
     for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+    __m512 sum[kVectors];
+    if constexpr (kMiddle || kLast)
+      for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_load_ps(block.sum[r][v]);
     if constexpr (kMiddle) {
-      dot_quads<kVectors, 4>(levels, 0, a, dots);
-      finish_row<kFinish>(block, r, at_middle, dots);
+      dot_quads<kVectors>(levels, 0, 4, a, dots);
+      finish_group<kFinish>(block, block.first_row + r, at_middle, dots, sum);
       for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_setzero_si512();
-      dot_quads<kVectors, 4>(levels, 4, a, dots);
+      dot_quads<kVectors>(levels, 4, 8, a, dots);
     } else {
-      dot_quads<kVectors, 8>(levels, 0, a, dots);
+      dot_all_quads<kVectors>(levels, a, dots);
     }
     if constexpr (kLast)
-      finish_row<kFinish>(block, r, at_end, dots);
+      finish_group<kFinish>(block, block.first_row + r, at_end, dots, sum);
     else
       for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
+    if constexpr (kMiddle || kLast)
+      for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
   }
 }
 
@@ -309,47 +326,55 @@ struct RowSums {
   __m512i level_sum[kVectors];  ///< the same; not Finish::middle
 };
 
-/// The i-th of kCount quads from kFirst on, those of one line of the widest plane one after another.
+/// The i-th of kCount quads from kFirst on, those of one line of the widest
+/// plane one after another.
 template <int kBits, int kFirst, int kCount>
 constexpr int quad_in_order(int i) {
   constexpr int kPlane = largest_power_within(kBits) < kCount ? largest_power_within(kBits) : kCount;
   return kFirst + i % (kCount / kPlane) * kPlane + i / (kCount / kPlane);
 }
 
-/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with the row at `a`.
-template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors, int kIndex = 0>
-QB_INLINE void add_quads(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
-  constexpr int kQuad = quad_in_order<Codes::kBits, kFirst, kCount>(kIndex);
-  const __m512i four = broadcast_four(a + 4 * kQuad);
-  QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-    const __m512i levels = codes.template level<kQuad>(lines + 64 * Codes::kBits * v);
-    dot(row.dots[v][kIndex % 2], levels, four);
-    if constexpr (kFinish != Finish::middle) dot(row.level_sum[v], levels, _mm512_set1_epi8(1));
-  }
+/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with as
+/// many quads of a row. Lines are touched in rising order, and narrow codes
+/// fetch them 8 KiB ahead: with few codes a line the processor's own
+/// prefetching keeps up better alone.
+template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors, int kVector = 0, int kIndex = 0>
+QB_INLINE void add_quads(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const __m512i* quads) {
+  constexpr int kBits = Codes::kBits, kQuad = quad_in_order<kBits, kFirst, kCount>(kIndex);
+  const std::uint8_t* own = lines + 64 * kBits * kVector;
+  constexpr int kLine = kIndex * kBits / kCount;
+  if constexpr (kBits <= 4 && kFirst == 0 && (kIndex + 1) * kBits / kCount > kLine)
+    _mm_prefetch(reinterpret_cast<const char*>(own + 8192 + 64 * kLine), _MM_HINT_T0);
+  const __m512i levels = codes.template level<kQuad>(own);
+  dot(row.dots[kVector][kIndex % 2], levels, quads[kQuad - kFirst]);
+  if constexpr (kFinish != Finish::middle) dot(row.level_sum[kVector], levels, _mm512_set1_epi8(1));
   if constexpr (kIndex + 1 < kCount)
-    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kIndex + 1>(row, codes, lines, a);
+    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kVector, kIndex + 1>(row, codes, lines, quads);
+  else if constexpr (kVector + 1 < kVectors)
+    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kVector + 1>(row, codes, lines, quads);
+}
+
+/// The same with the row at `a`.
+template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors>
+QB_INLINE void add_part(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
+  __m512i quads[kCount];
+  QB_UNROLL for (int q = 0; q < kCount; ++q) quads[q] = broadcast_four(a + 4 * (kFirst + q));
+  add_quads<Codes, kFinish, kFirst, kCount>(row, codes, lines, quads);
 }
 
 template <class Codes, Finish kFinish, bool kHalves, int kVectors>
 QB_INLINE void add_group(RowSums<kVectors>& row, Block<kVectors>& block, const Codes& codes, std::int64_t begin,
                          std::int64_t end) {
-  constexpr std::int64_t kLines = Codes::kBits * kVectors;
+  constexpr std::int64_t kBytes = 64 * Codes::kBits * kVectors;
   std::int64_t t = begin;
   if (kHalves && t % kChunk != 0) {
-    add_quads<Codes, kFinish, 4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
-    block.stream += 64 * kLines;
+    add_part<Codes, kFinish, 4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
+    block.stream += kBytes;
     t += kChunk / 2;
   }
-  for (; kHalves ? t + kChunk / 2 < end : t < end; t += kChunk) {
-    QB_UNROLL for (std::int64_t line = 0; line < kLines; ++line)
-        _mm_prefetch(reinterpret_cast<const char*>(block.stream + block.ahead + 64 * line), _MM_HINT_T0);
-    add_quads<Codes, kFinish, 0, 8>(row, codes, block.stream, block.a + t);
-    block.stream += 64 * kLines;
-  }
-  if (kHalves && t < end) {
-    block.fetch(kLines);
-    add_quads<Codes, kFinish, 0, 4>(row, codes, block.stream, block.a + t);
-  }
+  for (; kHalves ? t + kChunk / 2 < end : t < end; t += kChunk, block.stream += kBytes)
+    add_part<Codes, kFinish, 0, 8>(row, codes, block.stream, block.a + t);
+  if (kHalves && t < end) add_part<Codes, kFinish, 0, 4>(row, codes, block.stream, block.a + t);
 }
 
 /// A block of one row. kHalves: groups may end at odd multiples of 16.
@@ -389,7 +414,8 @@ QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
                                                         : fill_row<Codes, kFinish, false>(block, column);
 }
 
-/// Rows from `first` on that share its zero, as many as wait together and stay in the second-level cache meanwhile.
+/// Rows from `first` on that share its zero, as many as wait together and stay
+/// in the second-level cache meanwhile.
 QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
   constexpr std::int64_t kCacheBytes = 1 << 19;
   const std::int64_t fitting = kCacheBytes / args.a_stride;
@@ -409,7 +435,6 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   block.rows = rows;
   block.a = static_cast<const std::int8_t*>(args.a) + first_row * args.a_stride;
   block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
-  block.ahead = rows == 1 ? 8192 : 2560;
   if (block.at->offset_bytes)
     fill_rows<Codes, Finish::offsets>(block, column);
   else if (block.at->zero_bytes || block.a_zero() != 0)
