@@ -108,16 +108,24 @@ QB_INLINE void open_group(Block& block, std::int64_t group) {
   block.with.level_sum = _mm256_setzero_si256();
 }
 
-/// Sums of row i over a group become float32 and join the sums of the groups before.
-template <Finish kFinish>
-QB_INLINE __m256 finish_group(const Block& block, std::int64_t i, __m256i dots, __m256 sum) {
+/// What the definition takes from one row besides its codes: sum of (code - zero) over the group, and the zero.
+struct RowOfGroup {
+  const std::int32_t* a_sum;
+  const std::int32_t* a_zero;
+};
+QB_INLINE RowOfGroup first_row_of(const Block& block) {
   const GemmArgs& args = *block.args;
-  const Parameters& with = block.with;
-  const __m256i a_sum = _mm256_set1_epi32(args.a_group_sum[i * block.at->groups + with.group]);
+  return {args.a_group_sum + block.first_row * block.at->groups + block.with.group, args.a_zero + block.first_row};
+}
+
+/// Sums of one row over a group become float32 and join the sums of the groups before.
+template <Finish kFinish>
+QB_INLINE __m256 finish_group(const Parameters& with, const RowOfGroup& row, __m256i dots, __m256 sum) {
+  const __m256i a_sum = _mm256_set1_epi32(*row.a_sum);
   if constexpr (kFinish == Finish::middle)
     dots = _mm256_sub_epi32(dots, _mm256_sll_epi32(a_sum, with.middle_shift));
   else
-    dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(_mm256_set1_epi32(args.a_zero[i]), with.level_sum));
+    dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(_mm256_set1_epi32(*row.a_zero), with.level_sum));
   if constexpr (kFinish == Finish::zeros) dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
   sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), with.scale, sum);
   if constexpr (kFinish == Finish::offsets) sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a_sum), with.offset, sum);
@@ -154,14 +162,16 @@ __attribute__((noinline)) void multiply_rows(Block& block, const Chunk<Dot>& chu
     __asm__("" : "+x"(levels[p][q]));  // else they are read again for every row
   }
   const std::int8_t* a = block.a + piece.t;
-  const std::int64_t stride = block.args->a_stride;
-  for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
+  const Parameters with = block.with;  // copies, for the stores below could reach the block
+  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
+  RowOfGroup row = first_row_of(block);
+  for (std::int64_t r = 0; r < rows; ++r, a += stride, row.a_sum += groups, ++row.a_zero) {
     auto* part = reinterpret_cast<__m256i*>(block.part[r]);
     __m256i dots = Dot::template sum<kQuads>(levels, a);
     if constexpr (!kFirst) dots = _mm256_add_epi32(dots, _mm256_load_si256(part));
     if constexpr (kLast) {
       float* sum = block.sum[r];
-      _mm256_store_ps(sum, finish_group<kFinish>(block, block.first_row + r, dots, _mm256_load_ps(sum)));
+      _mm256_store_ps(sum, finish_group<kFinish>(with, row, dots, _mm256_load_ps(sum)));
     } else {
       _mm256_store_si256(part, dots);
     }
@@ -259,7 +269,7 @@ struct RowBody {
     dots = piece.first ? products : _mm256_add_epi32(dots, products);
     if constexpr (kFinish != Finish::middle)
       block.with.level_sum = _mm256_add_epi32(block.with.level_sum, sum_of_levels<Dot, kCount>(levels));
-    if (piece.last) sum = finish_group<kFinish>(block, block.first_row, dots, sum);
+    if (piece.last) sum = finish_group<kFinish>(block.with, first_row_of(block), dots, sum);
   }
 };
 
