@@ -1,8 +1,6 @@
-// Panels of gemm_s8_int against rows of int8, for any decoder of
-// codes_avx512.h. Rows inside: the levels of a chunk are unpacked into
-// registers once and meet every row of a block, whose sums wait in the
-// first-level cache. Included under several instruction-set flags: everything
-// is anonymous.
+// Panels of gemm_s8_int against rows of int8, for any decoder of codes_avx512.h. Rows inside: the levels of a chunk are
+// unpacked into registers once and meet every row of a block, whose sums wait in the first-level cache. Included under
+// several instruction-set flags: everything is anonymous.
 #pragma once
 #include "kernels/gemm_s8_int/codes_avx512.h"
 
@@ -11,15 +9,15 @@ namespace qb {
 namespace {
 
 constexpr std::int64_t kPanel = 32, kChunk = 32;
-#define QB_UNROLL \
-  _Pragma("GCC unroll 8")  // before registers are assigned: an array that is
-                           // indexed stays in memory
+#define QB_UNROLL _Pragma("GCC unroll 8")  // before registers are assigned: an array that is indexed stays in memory
 
-constexpr std::int64_t kAhead = 2560;  // bytes of the stream, where many rows share it
-constexpr int kBlock = 64;             // rows whose sums wait together: 16 KiB
+constexpr std::int64_t kAhead = 2560, kAheadOfOneRow = 8192;  // bytes of the stream that are fetched ahead
+constexpr int kBlock = 64;                                    // rows whose sums wait together: 16 KiB
 
-/// sum += four products each of unsigned and signed bytes. Not the intrinsic:
-/// gcc 12 then moves sums to the stack.
+/// Of a section with scale steps: 16 groups of a scale, an offset and a zero, and the float16 of scales and offsets.
+constexpr std::int64_t kSectionLines = kPanel * (16 * 3 + 4) / 64;
+
+/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then moves sums to the stack.
 QB_INLINE void dot(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
 }
@@ -59,15 +57,16 @@ struct Block {
   const std::uint8_t* stream;  ///< where the panel is read next
   const std::uint8_t* record;  ///< parameters of the group that is read next
   __m512 scale_super[kVectors], offset_super[kVectors];
+  alignas(64) std::uint8_t section[kSectionLines][64];  ///< a copy, with scale steps
   __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero
                                                         ///< is not 0
   alignas(64) float sum[kBlock][kVectors][16];          ///< of the groups that are done
   alignas(64) std::int32_t part[kBlock][kVectors][16];  ///< of the chunks of the group at hand
 
-  /// Fetches what stands some chunks behind the next lines of the stream.
-  QB_INLINE void fetch(std::int64_t lines) const {
+  /// Fetches lines of the stream, `ahead` bytes behind the next.
+  QB_INLINE void fetch(std::int64_t lines, std::int64_t ahead) const {
     for (std::int64_t line = 0; line < lines; ++line)
-      _mm_prefetch(reinterpret_cast<const char*>(stream + kAhead + 64 * line), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(stream + ahead + 64 * line), _MM_HINT_T0);
   }
   QB_INLINE std::int32_t a_zero() const { return args->a_zero[first_row]; }
 };
@@ -96,8 +95,7 @@ QB_INLINE void read_values(const S8Int& at, const std::uint8_t* bytes, std::int3
       break;
     case S8IntScale::e4m3:
       for (int v = 0; v < kVectors; ++v) {
-        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of
-        // itself.
+        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
         const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * v)));
         const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
         values[v] = _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
@@ -124,7 +122,12 @@ QB_INLINE void open_section(Block<kVectors>& block) {
     if (at.super_bytes > 2) block.offset_super[v] = halves_to_float(block.stream + 2 * kWidth + 32 * v);
   }
   block.record = block.stream + kWidth * at.super_bytes;
-  if (block.rows > 1) block.fetch(lines);
+  if (at.super_bytes) {  // a long section, read little by little: touched here so that the stream rises
+    for (std::int64_t line = 0; line < lines; ++line)
+      _mm512_store_si512(block.section[line], _mm512_load_si512(block.stream + 64 * line));
+    block.record = block.section[0] + kWidth * at.super_bytes;
+  }
+  block.fetch(lines, block.rows == 1 ? kAheadOfOneRow : kAhead);
   block.stream += 64 * lines;
 }
 
@@ -146,8 +149,7 @@ QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Param
   block.record = record + 16 * kVectors * at.zero_bytes;
 }
 
-/// Exact sums of row i over a group become float32 and join the sums of the
-/// groups before.
+/// Exact sums of row i over a group become float32 and join the sums of the groups before.
 template <Finish kFinish, int kVectors>
 QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const Parameters<kVectors>& with,
                             const __m512i* dots, __m512* sum) {
@@ -164,8 +166,7 @@ QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const 
   }
 }
 
-/// dots += the products of quads [first, end) with a row at `a`; kVectors
-/// columns share each broadcast.
+/// dots += the products of quads [first, end) with a row at `a`; kVectors columns share each broadcast.
 template <int kVectors>
 QB_INLINE void dot_quads(const __m512i (*levels)[8], int first, int end, const std::int8_t* a, __m512i* dots) {
   for (int q = first; q < end; ++q) {
@@ -215,8 +216,7 @@ struct GroupWalk {
   }
 };
 
-/// Adds the levels of quads [from, to) to the group's; at its end, what they
-/// cost at the rows' zero.
+/// Adds the levels of quads [from, to) to the group's; at its end, what they cost at the rows' zero.
 template <int kVectors>
 QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVectors][8], int from, int to,
                           Parameters<kVectors>* ending) {
@@ -228,8 +228,7 @@ QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVecto
   }
 }
 
-/// The next chunk of the stream, at k = t, against every row of the block.
-/// `group` is the one behind its middle.
+/// The next chunk of the stream, at k = t, against every row of the block. `group` is the one behind its middle.
 template <class Codes, Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
 __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t,
                                               std::int64_t group) {
@@ -238,7 +237,7 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
   if constexpr (kLast) read_parameters<kFinish>(block, group, at_end);
   __m512i levels[kVectors][8];
   for (int v = 0; v < kVectors; ++v) {
-    block.fetch(Codes::kBits);
+    block.fetch(Codes::kBits, kAhead);
     unpack(codes, block.stream, levels[v]);
     block.stream += 64 * Codes::kBits;
   }
@@ -326,25 +325,23 @@ struct RowSums {
   __m512i level_sum[kVectors];  ///< the same; not Finish::middle
 };
 
-/// The i-th of kCount quads from kFirst on, those of one line of the widest
-/// plane one after another.
+/// The i-th of kCount quads from kFirst on, those of one line of the widest plane one after another.
 template <int kBits, int kFirst, int kCount>
 constexpr int quad_in_order(int i) {
   constexpr int kPlane = largest_power_within(kBits) < kCount ? largest_power_within(kBits) : kCount;
   return kFirst + i % (kCount / kPlane) * kPlane + i / (kCount / kPlane);
 }
 
-/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with as
-/// many quads of a row. Lines are touched in rising order, and narrow codes
-/// fetch them 8 KiB ahead: with few codes a line the processor's own
-/// prefetching keeps up better alone.
+/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with as many quads of a row. Lines are touched
+/// in rising order and fetched ahead, but for whole bytes: where there is so little to do per line, the processor's own
+/// prefetching does better alone.
 template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors, int kVector = 0, int kIndex = 0>
 QB_INLINE void add_quads(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const __m512i* quads) {
   constexpr int kBits = Codes::kBits, kQuad = quad_in_order<kBits, kFirst, kCount>(kIndex);
   const std::uint8_t* own = lines + 64 * kBits * kVector;
   constexpr int kLine = kIndex * kBits / kCount;
-  if constexpr (kBits <= 4 && kFirst == 0 && (kIndex + 1) * kBits / kCount > kLine)
-    _mm_prefetch(reinterpret_cast<const char*>(own + 8192 + 64 * kLine), _MM_HINT_T0);
+  if constexpr (kBits < 8 && kFirst == 0 && (kIndex + 1) * kBits / kCount > kLine)
+    _mm_prefetch(reinterpret_cast<const char*>(own + kAheadOfOneRow + 64 * kLine), _MM_HINT_T0);
   const __m512i levels = codes.template level<kQuad>(own);
   dot(row.dots[kVector][kIndex % 2], levels, quads[kQuad - kFirst]);
   if constexpr (kFinish != Finish::middle) dot(row.level_sum[kVector], levels, _mm512_set1_epi8(1));
@@ -414,8 +411,7 @@ QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
                                                         : fill_row<Codes, kFinish, false>(block, column);
 }
 
-/// Rows from `first` on that share its zero, as many as wait together and stay
-/// in the second-level cache meanwhile.
+/// Rows from `first` on that share its zero, as many as wait together and stay in the second-level cache meanwhile.
 QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
   constexpr std::int64_t kCacheBytes = 1 << 19;
   const std::int64_t fitting = kCacheBytes / args.a_stride;
@@ -435,9 +431,10 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   block.rows = rows;
   block.a = static_cast<const std::int8_t*>(args.a) + first_row * args.a_stride;
   block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
-  if (block.at->offset_bytes)
+  const S8Int& at = *block.at;
+  if (at.offset_bytes)
     fill_rows<Codes, Finish::offsets>(block, column);
-  else if (block.at->zero_bytes || block.a_zero() != 0)
+  else if (at.zero_bytes || block.a_zero() != 0)
     fill_rows<Codes, Finish::zeros>(block, column);
   else
     fill_rows<Codes, Finish::middle>(block, column);

@@ -190,4 +190,25 @@ TEST_CASE("an integer product refuses a depth at which int32 could overflow, in 
       check_against_reference(variant, deepest);
 }
 
+TEST_CASE("a product in groups refuses a depth at which int32 could overflow, and takes the one before") {
+  const KernelInfo& kernel = *find_kernel("gemm_s8_int_ref");
+  const auto refused = [&](const char* format, std::int64_t k, const char* words) {
+    CHECK_THROWS_WITH_AS(prepare(kernel, random_weights(parse_quant_format(format), 1, k, /*seed=*/1)), words,
+                         Unsupported);
+  };
+  refused("q8co", 33026,
+          "weights of format q8co with k = 33026: a sum could leave int32; 33025 weights per scale are exact");
+  refused("iq4nlg66560", 66560,
+          "weights of format iq4nlg66560 with k = 66560: a sum could leave int32; 66311 weights per scale are exact");
+  refused("ternaryc", 8421505,
+          "weights of format ternaryc with k = 8421505: a sum could leave int32; 8421504 weights per scale are exact");
+  const GemmCase deepest = gemm_case(parse_quant_format("q8co"), 1, 1, 33025, /*seed=*/1, Fill::opposed);
+  const GemmCase long_row = gemm_case(parse_quant_format("iq4nlg64"), 1, 1, 66560, /*seed=*/1, Fill::opposed);
+  for (const KernelInfo& variant : kernels()) {
+    if (variant.family != "gemm_s8_int" || !includes(host_isa(), variant.needs)) continue;
+    if (variant.accepts(deepest.w.format, deepest.w.k)) check_against_reference(variant, deepest);
+    if (variant.accepts(long_row.w.format, long_row.w.k)) check_against_reference(variant, long_row);
+  }
+}
+
 }  // namespace qb
