@@ -1,0 +1,171 @@
+// What the AVX-512 loops of gemm_s8_int read besides codes: a block of rows and its place in a panel's stream, the
+// parameters of groups, and how they finish a group. Included under several instruction-set flags: everything is
+// anonymous.
+#pragma once
+#include "kernels/gemm_s8_int/codes_avx512.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kPanel = 32, kChunk = 32;
+#define QB_UNROLL _Pragma("GCC unroll 8")  // before registers are assigned: an array that is indexed stays in memory
+
+constexpr std::int64_t kAhead = 2560, kAheadOfOneRow = 8192;  // bytes of the stream that are fetched ahead
+constexpr int kBlock = 64;                                    // rows whose sums wait together: 16 KiB
+
+/// Of a section with scale steps: 16 groups of a scale, an offset and a zero, and the float16 of scales and offsets.
+constexpr std::int64_t kSectionLines = kPanel * (16 * 3 + 4) / 64;
+
+/// sum += four products each of unsigned and signed bytes. Not the intrinsic: gcc 12 then moves sums to the stack.
+QB_INLINE void dot(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
+}
+
+QB_INLINE __m512i broadcast_four(const std::int8_t* bytes) {
+  std::int32_t four;
+  __builtin_memcpy(&four, bytes, 4);
+  return _mm512_set1_epi32(four);
+}
+
+/// What turns sums of a * level into the sums of the definition.
+enum class Finish {
+  middle,   ///< the same zero for all weights, a power of two; no zero of
+            ///< activations
+  zeros,    ///< a zero for each column and group, or any zero of activations
+  offsets,  ///< no zeros of weights, any zero of activations
+};
+
+/// Scales and so on of one group.
+template <int kVectors>
+struct Parameters {
+  __m512 scale[kVectors];
+  __m512 offset[kVectors];  ///< Finish::offsets
+  __m512i zero[kVectors];   ///< Finish::zeros
+  __m512i fixed[kVectors];  ///< a_zero * sum of the levels; not Finish::middle
+  __m512i middle_shift;
+  std::int64_t group;
+};
+
+/// A block of rows with one zero against one panel.
+template <int kVectors>
+struct Block {
+  const GemmArgs* args;
+  const S8Int* at;
+  const std::int8_t* a;  ///< the block's first row
+  std::int64_t first_row, rows;
+  const std::uint8_t* stream;  ///< where the panel is read next
+  const std::uint8_t* record;  ///< parameters of the group that is read next
+  __m512 scale_super[kVectors], offset_super[kVectors];
+  alignas(64) std::uint8_t section[kSectionLines][64];  ///< a copy, with scale steps
+  __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero
+                                                        ///< is not 0
+  alignas(64) float sum[kBlock][kVectors][16];          ///< of the groups that are done
+  alignas(64) std::int32_t part[kBlock][kVectors][16];  ///< of the chunks of the group at hand
+
+  /// Fetches lines of the stream, `ahead` bytes behind the next.
+  QB_INLINE void fetch(std::int64_t lines, std::int64_t ahead) const {
+    for (std::int64_t line = 0; line < lines; ++line)
+      _mm_prefetch(reinterpret_cast<const char*>(stream + ahead + 64 * line), _MM_HINT_T0);
+  }
+  QB_INLINE std::int32_t a_zero() const { return args->a_zero[first_row]; }
+};
+
+QB_INLINE __m512i bytes_to_int32(const std::uint8_t* bytes) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+QB_INLINE __m512 halves_to_float(const std::uint8_t* bytes) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
+}
+
+/// Scales or offsets of kVectors times 16 columns.
+template <int kVectors>
+QB_INLINE void read_values(const S8Int& at, const std::uint8_t* bytes, std::int32_t lowest_step, const __m512* super,
+                           __m512* values) {
+  switch (at.form) {
+    case S8IntScale::f32:
+      for (int v = 0; v < kVectors; ++v) values[v] = _mm512_loadu_ps(bytes + 64 * v);
+      break;
+    case S8IntScale::f16:
+      for (int v = 0; v < kVectors; ++v) values[v] = halves_to_float(bytes + 32 * v);
+      break;
+    case S8IntScale::power:
+      for (int v = 0; v < kVectors; ++v)
+        values[v] = _mm512_castsi512_ps(_mm512_slli_epi32(bytes_to_int32(bytes + 16 * v), 23));
+      break;
+    case S8IntScale::e4m3:
+      for (int v = 0; v < kVectors; ++v) {
+        // Shifted into the fields of a float16, an E4M3 number is worth 2^-8 of itself.
+        const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * v)));
+        const __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(short(0xbfff)));
+        values[v] = _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(at.e4m3_unit * 256.0f));
+      }
+      break;
+    case S8IntScale::steps:
+      for (int v = 0; v < kVectors; ++v) {
+        const __m512i step = _mm512_add_epi32(bytes_to_int32(bytes + 16 * v), _mm512_set1_epi32(lowest_step));
+        values[v] = _mm512_mul_ps(_mm512_cvtepi32_ps(step), super[v]);
+      }
+      break;
+  }
+}
+
+/// Reads what stands at the head of a span.
+template <int kVectors>
+QB_INLINE void open_section(Block<kVectors>& block) {
+  const S8Int& at = *block.at;
+  constexpr std::int64_t kWidth = 16 * kVectors;
+  const std::int64_t record_bytes = at.scale_bytes + at.offset_bytes + at.zero_bytes;
+  const std::int64_t lines = (kWidth * (at.super_bytes + at.groups_per_span * record_bytes) + 63) / 64;
+  for (int v = 0; v < kVectors; ++v) {
+    if (at.super_bytes) block.scale_super[v] = halves_to_float(block.stream + 32 * v);
+    if (at.super_bytes > 2) block.offset_super[v] = halves_to_float(block.stream + 2 * kWidth + 32 * v);
+  }
+  block.record = block.stream + kWidth * at.super_bytes;
+  if (at.super_bytes) {  // a long section, read little by little: touched here so that the stream rises
+    for (std::int64_t line = 0; line < lines; ++line)
+      _mm512_store_si512(block.section[line], _mm512_load_si512(block.stream + 64 * line));
+    block.record = block.section[0] + kWidth * at.super_bytes;
+  }
+  block.fetch(lines, block.rows == 1 ? kAheadOfOneRow : kAhead);
+  block.stream += 64 * lines;
+}
+
+/// Reads the parameters of a group, but `fixed`.
+template <Finish kFinish, int kVectors>
+QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
+  const S8Int& at = *block.at;
+  with.group = group;
+  with.middle_shift = _mm512_set1_epi32(int(at.middle_shift));
+  const std::uint8_t* record = block.record;
+  read_values<kVectors>(at, record, at.lowest_step, block.scale_super, with.scale);
+  record += 16 * kVectors * at.scale_bytes;
+  if constexpr (kFinish == Finish::offsets)
+    read_values<kVectors>(at, record, at.lowest_offset_step, block.offset_super, with.offset);
+  record += 16 * kVectors * at.offset_bytes;
+  if constexpr (kFinish == Finish::zeros)
+    for (int v = 0; v < kVectors; ++v)
+      with.zero[v] = at.zero_bytes ? bytes_to_int32(record + 16 * v) : _mm512_set1_epi32(1 << at.middle_shift);
+  block.record = record + 16 * kVectors * at.zero_bytes;
+}
+
+/// Exact sums of row i over a group become float32 and join the sums of the groups before.
+template <Finish kFinish, int kVectors>
+QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const Parameters<kVectors>& with,
+                            const __m512i* dots, __m512* sum) {
+  const __m512i a_sum = _mm512_set1_epi32(block.args->a_group_sum[i * block.at->groups + with.group]);
+  for (int v = 0; v < kVectors; ++v) {
+    __m512i exact = dots[v];
+    if constexpr (kFinish == Finish::middle)
+      exact = _mm512_sub_epi32(exact, _mm512_sllv_epi32(a_sum, with.middle_shift));
+    if constexpr (kFinish == Finish::zeros) exact = _mm512_sub_epi32(exact, _mm512_mullo_epi32(a_sum, with.zero[v]));
+    if constexpr (kFinish != Finish::middle) exact = _mm512_sub_epi32(exact, with.fixed[v]);
+    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), with.scale[v], sum[v]);
+    if constexpr (kFinish == Finish::offsets)
+      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a_sum), with.offset[v], sum[v]);
+  }
+}
+
+}  // namespace
+
+}  // namespace qb
