@@ -127,7 +127,10 @@ QB_INLINE void open_section(Block<kVectors>& block) {
       _mm512_store_si512(block.section[line], _mm512_load_si512(block.stream + 64 * line));
     block.record = block.section[0] + kWidth * at.super_bytes;
   }
-  block.fetch(lines, block.rows == 1 ? kAheadOfOneRow : kAhead);
+  if (block.rows > 1)
+    block.fetch(lines, kAhead);
+  else if (at.bits < 8)  // as the codes around it
+    block.fetch(lines, kAheadOfOneRow);
   block.stream += 64 * lines;
 }
 
