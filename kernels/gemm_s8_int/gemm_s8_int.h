@@ -6,7 +6,7 @@
 //
 // Reference: at the offsets it names, level [n, k] int16, scale and offset [n, groups] float32.
 //
-// Panels (all variants but the base-3 ones): some columns side by side (avx512vnni 32 in vectors of 16, avx2 and
+// Panels (all variants; trits at 2 bits): some columns side by side (avx512vnni 32 in vectors of 16, avx2 and
 // avxvnni 8, ARM 8 in vectors of 4), the last panel as narrow as whole vectors allow. A panel is one rising stream of
 // spans along k. A span is a section of parameters, padded to whole lines of 4 * vector bytes, then its chunks; the
 // last span has only the chunks it needs.
