@@ -4,6 +4,7 @@
 #pragma once
 #include "kernels/gemm_args.h"
 #include "kernels/gemm_bf16_w/pair_decoders.h"
+#include "kernels/gemm_f32_f32/tile.h"
 #include "kernels/gemm_f32_w/panel_cursor.h"
 
 namespace qb {
@@ -21,46 +22,54 @@ QB_INLINE __m512i broadcast_pair(const std::uint16_t* a) {
   return _mm512_set1_epi32(two);
 }
 
-/// One row of y, summed while the stream is read.
-template <int kVectors>
+/// Some rows of y, summed while the stream is read.
+template <int kRows, int kVectors>
 struct PairSums {
-  const std::uint16_t* a;               ///< padded with zeros to a multiple of 64
+  const std::uint16_t* a;  ///< rows padded with zeros to a multiple of 64
+  std::int64_t a_stride;
   const std::uint16_t* next = nullptr;  ///< activations of the half chunk at hand
-  __m512i both;
-  __m512 sum[kVectors];
+  __m512i both[kRows];
+  __m512 sum[kRows][kVectors];
 
   QB_INLINE void half(std::int64_t t) { next = a + t; }
   template <int kPair>
   QB_INLINE void pair() {
-    both = broadcast_pair(next + 2 * kPair);
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      both[i.value] = broadcast_pair(next + i.value * a_stride + 2 * kPair);
+    });
   }
   template <int kVector, int kShift, class Decoder>
   QB_INLINE void take(const Decoder& decoder, __m512i word) {
-    add_pairs(sum[kVector], both, decoder.template pair<kShift>(word, kVector));
+    const __m512i levels = decoder.template pair<kShift>(word, kVector);
+    unrolled<0, kRows>([&](auto i)
+                           __attribute__((always_inline)) { add_pairs(sum[i.value][kVector], both[i.value], levels); });
   }
 };
 
-template <class Decoder, int kVectors>
-void multiply_row(const GemmArgs& args, std::int64_t column) {
+/// kRows rows from `row` on against one panel, decoded in registers.
+template <class Decoder, int kRows, int kVectors>
+void multiply_few_rows(const GemmArgs& args, std::int64_t row, std::int64_t column) {
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
   Decoder decoder(w);
-  PairSums<kVectors> sums;
-  sums.a = static_cast<const std::uint16_t*>(args.a);
-  __m512 total[kVectors];
-  unrolled<0, kVectors>([&](auto v) { total[v.value] = _mm512_setzero_ps(); });
-  while (!cursor.done()) {
-    unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = _mm512_setzero_ps(); });
+  PairSums<kRows, kVectors> sums;
+  sums.a = static_cast<const std::uint16_t*>(args.a) + row * args.a_stride;
+  sums.a_stride = args.a_stride;
+  for (bool first = true; !cursor.done(); first = false) {
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      unrolled<0, kVectors>([&](auto v)
+                                __attribute__((always_inline)) { sums.sum[i.value][v.value] = _mm512_setzero_ps(); });
+    });
     take_segment<Avx512, kVectors, Decoder::kBits <= 8>(cursor, decoder, sums);
-    unrolled<0, kVectors>([&](auto v) {
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       const __m512 scale = load_scales<Avx512>(w.scale, cursor.parameters, v.value);
-      total[v.value] = _mm512_fmadd_ps(sums.sum[v.value], scale, total[v.value]);
+      unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+        float* y = args.y + (row + i.value) * args.y_stride + column + 16 * v.value;
+        const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y);
+        _mm512_storeu_ps(y, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale, before));
+      });
     });
   }
-  unrolled<0, kVectors>([&](auto v) {
-    const std::int64_t columns = args.n_end - column - v.value * 16;
-    Avx512::store_first(args.y + column + v.value * 16, total[v.value], v.value + 1 < kVectors ? 16 : columns);
-  });
 }
 
 /// One tile of y: some rows by some vectors of columns, over one segment.
@@ -138,7 +147,7 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, PairStrip<kVectors>& stri
     strip.out = strip.decoded[strip.depth / 2];
     strip.pairs[strip.segments] = strip.out;
     take_segment<Avx512, kVectors, false>(cursor, decoder, strip);
-    unrolled<0, kVectors>([&](auto v) {
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       Avx512::store(strip.scales[strip.segments] + 16 * v.value,
                     load_scales<Avx512>(cursor.w->scale, cursor.parameters, v.value));
     });
@@ -152,7 +161,9 @@ template <int kVectors>
 void refer_to_strip(PanelCursor& cursor, PairStrip<kVectors>& strip) {
   const std::int64_t length = cursor.segment();
   strip.pairs[0] = cursor.stream + 2 * cursor.width * cursor.t;
-  unrolled<0, kVectors>([&](auto v) { Avx512::store(strip.scales[0] + 16 * v.value, _mm512_set1_ps(1.0f)); });
+  unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+    Avx512::store(strip.scales[0] + 16 * v.value, _mm512_set1_ps(1.0f));
+  });
   strip.lengths[0] = strip.depth = length;
   strip.segments = 1;
   cursor.t += length;
@@ -162,6 +173,7 @@ void refer_to_strip(PanelCursor& cursor, PairStrip<kVectors>& strip) {
 template <class Decoder, int kVectors>
 void multiply_rows(const GemmArgs& args, std::int64_t column) {
   constexpr int kRows = kVectors == 1 ? 12 : 6;
+  const std::int64_t step = even_step(args.m, kRows);
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
   Decoder decoder(w);
@@ -171,7 +183,7 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
       refer_to_strip(cursor, strip);
     else
       fill_strip(cursor, decoder, strip);
-    for (std::int64_t i = 0; i < args.m; i += kRows) {
+    for (std::int64_t i = 0; i < args.m; i += step) {
       PairTile tile;
       tile.a = static_cast<const std::uint16_t*>(args.a) + i * args.a_stride + begin;
       tile.a_stride = args.a_stride;
@@ -183,7 +195,7 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
         tile.w = strip.pairs[s];
         tile.pairs = (strip.lengths[s] + 1) / 2;
         tile.scale = strip.scales[s];
-        fill_some_pair_rows<kRows, kVectors>(tile, args.m - i);
+        fill_some_pair_rows<kRows, kVectors>(tile, args.m - i < step ? args.m - i : step);
         tile.a += strip.lengths[s];
         tile.first = false;
       }
@@ -191,11 +203,19 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
   }
 }
 
-/// One row of a whole panel goes into registers; the few columns behind the last whole panel do not matter so much.
+/// One row of a whole panel goes into registers, and a few where decoding is cheap; the few columns behind the last
+/// whole panel do not matter so much.
 template <class Decoder, int kVectors>
 void multiply_panel(const GemmArgs& args, std::int64_t column) {
-  if constexpr (kVectors > 1)
-    if (args.m == 1) return multiply_row<Decoder, kVectors>(args, column);
+  if constexpr (kVectors > 1) {
+    if (args.m == 1) return multiply_few_rows<Decoder, 1, kVectors>(args, 0, column);
+    if constexpr (Decoder::kFewRows > 1)
+      if (args.m % Decoder::kFewRows == 0 && args.m <= 3 * Decoder::kFewRows) {
+        for (std::int64_t row = 0; row < args.m; row += Decoder::kFewRows)
+          multiply_few_rows<Decoder, Decoder::kFewRows, kVectors>(args, row, column);
+        return;
+      }
+  }
   multiply_rows<Decoder, kVectors>(args, column);
 }
 

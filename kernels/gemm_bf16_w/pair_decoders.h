@@ -1,5 +1,6 @@
 // Codes of weight_panels.h become pairs of bf16, as vdpbf16ps takes them. As decoders.h, with
-// pair<kShift>(word, v): two bf16 in each 32 bits, from the codes at bit kShift of each 16.
+// - kFewRows: rows that are best multiplied with what was decoded once, in registers;
+// - pair<kShift>(word, v): two bf16 in each 32 bits, from the codes at bit kShift of each 16.
 // Included under instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include "kernels/gemm_f32_f32/vector_avx512.h"
@@ -27,6 +28,7 @@ template <int kCodeBits, int kVectors>
 struct PairLevels {
   static constexpr int kBits = kCodeBits;
   static constexpr int kTables = kBits <= 5 ? 1 : 1 << (kBits - 5);
+  static constexpr int kFewRows = kBits <= 4 ? 4 : 1;
   __m512i table[kTables];
 
   QB_INLINE explicit PairLevels(const WeightPanels& w) {
@@ -61,6 +63,7 @@ struct PairLevels {
 template <int kCodeBits, int kVectors>
 struct PairMagnitudes {
   static constexpr int kBits = kCodeBits;
+  static constexpr int kFewRows = 1;
   static_assert(kBits == 8);
   PairLevels<7, kVectors> magnitudes;
 
@@ -78,6 +81,7 @@ struct PairMagnitudes {
 template <int kCodeBits, int kVectors>
 struct PairIntegers {
   static constexpr int kBits = kCodeBits;
+  static constexpr int kFewRows = 1;
   Integers<Avx512, kBits, kVectors> integers;
 
   QB_INLINE explicit PairIntegers(const WeightPanels& w) : integers(w) {}
@@ -94,6 +98,7 @@ struct PairIntegers {
 template <int kCodeBits, int kVectors>
 struct PairValues {
   static constexpr int kBits = kCodeBits;
+  static constexpr int kFewRows = 1;
   QB_INLINE explicit PairValues(const WeightPanels&) {}
   QB_INLINE void begin_group(const unsigned char*) {}
   template <int kShift>

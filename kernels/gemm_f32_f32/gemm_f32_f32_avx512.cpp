@@ -11,6 +11,7 @@ constexpr std::int64_t kDepth = 512;  // rows of a panel that stay in the second
 
 template <int kRows, int kVectors>
 void fill_panel(const GemmArgs& args, std::int64_t column, const float* panel) {
+  const std::int64_t step = even_step(args.m, kRows);
   constexpr std::int64_t kWidth = kVectors * Avx512::kLanes;
   for (std::int64_t begin = 0; begin < args.k; begin += kDepth) {
     Tile tile;
@@ -22,10 +23,10 @@ void fill_panel(const GemmArgs& args, std::int64_t column, const float* panel) {
     tile.columns = args.n_end - column;
     tile.scale = nullptr;
     tile.first = begin == 0;
-    for (std::int64_t i = 0; i < args.m; i += kRows) {
+    for (std::int64_t i = 0; i < args.m; i += step) {
       tile.a = static_cast<const float*>(args.a) + i * args.a_stride + begin;
       tile.y = args.y + i * args.y_stride + column;
-      fill_some_rows<Avx512, kRows, kVectors>(tile, args.m - i);
+      fill_some_rows<Avx512, kRows, kVectors>(tile, args.m - i < step ? args.m - i : step);
     }
   }
 }

@@ -10,6 +10,12 @@ namespace qb {
 
 namespace {
 
+/// Rows of each tile so that m rows make the fewest tiles of at most `most`, of much the same size.
+QB_INLINE std::int64_t even_step(std::int64_t m, std::int64_t most) {
+  const std::int64_t tiles = (m + most - 1) / most;
+  return (m + tiles - 1) / tiles;
+}
+
 /// One tile of y: some rows by some vectors of columns, over `depth` steps along k.
 struct Tile {
   const float* a;
