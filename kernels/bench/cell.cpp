@@ -62,14 +62,20 @@ Turn make_turn(const Bench& bench, const Problem& problem, const LayerShape& sha
   return turn;
 }
 
-/// The next `size` bytes of the cold memory, or as many as it has.
-double cold_read_rate(Bench& bench, std::int64_t size, int threads) {
-  const std::int64_t step = 4096 * threads;
-  size = std::clamp<std::int64_t>(size / step, 1, std::int64_t(bench.cold.size()) / step) * step;
-  if (bench.cold_at + size > std::int64_t(bench.cold.size())) bench.cold_at = 0;
-  const double rate = read_rate_now(bench.cold.data() + bench.cold_at, size, threads);
-  bench.cold_at += size;
-  return rate;
+/// Bytes per second of reading as many copies of the weights as a slice has products: copies that are half of all away
+/// from those, but in the same kind of memory. 0 for weights of less than a page per thread.
+double cold_read_rate(const Turn& turn, std::size_t slice) {
+  const std::vector<PreparedMatrix>& copies = turn.subject->weights;
+  const int threads = turn.row.threads;
+  const std::int64_t size = turn.row.weight_bytes / (4096 * threads) * 4096 * threads;
+  if (size == 0) return 0;
+  double seconds = 0;
+  for (std::int64_t i = 0; i < turn.products; ++i) {
+    const std::size_t ahead = copies.size() / 2 + slice * std::size_t(turn.products) + std::size_t(i);
+    const Buffer& bytes = copies[(turn.subject->next + ahead) % copies.size()].bytes;
+    seconds += double(size) / read_rate_now(bytes.data(), size, threads);
+  }
+  return double(size * turn.products) / seconds;
 }
 
 double arithmetic_rate(Limit limit, int threads) {
@@ -79,7 +85,7 @@ double arithmetic_rate(Limit limit, int threads) {
 }
 
 /// The limit's loop, then directly the products. The first round decides what limits a cold product.
-void take_turn(Bench& bench, Turn& turn, const Problem& problem) {
+void take_turn(Turn& turn, const Problem& problem) {
   TableRow& row = turn.row;
   const bool cold = row.shape.m == 1, first = row.time_ns.empty();
   if (!cold && turn.slices > 1) multiply(*turn.subject, problem, row.threads);  // others have used the caches since
@@ -88,10 +94,9 @@ void take_turn(Bench& bench, Turn& turn, const Problem& problem) {
   double least_s = operations(row.shape) / rate;
   if (cold && (first || row.limit == Limit::read)) {
     std::vector<double> reads;
-    for (int i = 0; i < turn.slices; ++i)
-      reads.push_back(cold_read_rate(bench, row.weight_bytes * turn.products, row.threads));
+    for (int i = 0; i < turn.slices; ++i) reads.push_back(cold_read_rate(turn, std::size_t(i)));
     const double read = median_of(std::move(reads)), read_s = double(row.weight_bytes) / read;
-    if (!first || !(read_s < least_s)) {
+    if (read > 0 && (!first || !(read_s < least_s))) {
       row.limit = Limit::read;
       rate = read;
       least_s = read_s;
@@ -149,27 +154,19 @@ Spread spread_of(std::vector<double> values) {
 
 double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * double(shape.n) * double(shape.k); }
 
-Bench make_bench(int rounds, std::int64_t cold_bytes) {
-  Bench bench;
-  bench.rounds = rounds;
-  bench.cold = Buffer(std::size_t(cold_bytes));
-  std::fill_n(bench.cold.as<std::uint64_t>(), bench.cold.size() / 8, 1);  // each page its own memory
-  return bench;
-}
-
-std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, const LayerShape& shape,
+std::vector<TableRow> measure_product(const Bench& bench, const Problem& problem, const LayerShape& shape,
                                       const std::vector<int>& thread_counts,
                                       const std::vector<const PreparedMatrix*>& kernels) {
   std::map<const KernelInfo*, Expectation> expected;
   std::vector<Subject> subjects;
-  const auto cold = std::int64_t(bench.cold.size());
   for (const PreparedMatrix* weights : kernels) {
     const KernelInfo& reference = reference_of(*weights->kernel);
     if (!expected.contains(&reference)) expected.emplace(&reference, expected_of(reference, problem));
-    Subject subject{.kernel = weights->kernel,
-                    .weights = std::vector<PreparedMatrix>(shape.m == 1 ? copies_in(cold, *weights) : 1, *weights),
-                    .y = std::vector<float>(std::size_t(shape.m * shape.n)),
-                    .scratch = {}};
+    Subject subject{
+        .kernel = weights->kernel,
+        .weights = std::vector<PreparedMatrix>(shape.m == 1 ? copies_in(bench.cold_bytes, *weights) : 1, *weights),
+        .y = std::vector<float>(std::size_t(shape.m * shape.n)),
+        .scratch = {}};
     subjects.push_back(std::move(subject));
   }
   std::vector<TableRow> rows;
@@ -180,7 +177,7 @@ std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, cons
     for (int round = 0; round < bench.rounds; ++round)
       for (std::size_t i = 0; i < turns.size(); ++i) {
         Turn& turn = turns[(i + std::size_t(round)) % turns.size()];
-        if (turn.row.proof.fault.empty()) take_turn(bench, turn, problem);
+        if (turn.row.proof.fault.empty()) take_turn(turn, problem);
       }
     compare_with_peers(turns);
     for (Turn& turn : turns) rows.push_back(std::move(turn.row));

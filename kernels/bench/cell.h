@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/base/buffer.h"
 #include "kernels/bench/shapes.h"
 #include "kernels/bench/subject.h"
 
@@ -37,14 +36,12 @@ struct TableRow {
 
 double operations(const LayerShape& shape);  ///< 2 per multiply-add of the unpadded problem
 
-/// What does not change while a format and a pair (n, k) is measured, and the memory that read rates are taken from.
+/// How a table is measured.
 struct Bench {
-  int rounds = 11;         ///< >= 1
-  double block_s = 0.004;  ///< a turn's products take about this long, or are one
-  Buffer cold;             ///< as large as the cold copies of weights together
-  std::int64_t cold_at = 0;
+  int rounds = 11;              ///< >= 1
+  double block_s = 0.004;       ///< a turn's products take about this long, or are one
+  std::int64_t cold_bytes = 0;  ///< that the copies of weights have together, for one row
 };
-Bench make_bench(int rounds, std::int64_t cold_bytes);
 
 /// Measures all of `kernels` on one product, y [m, n] = a * transpose(weights) with m = shape.m, for each number of
 /// threads.
@@ -54,7 +51,7 @@ Bench make_bench(int rounds, std::int64_t cold_bytes);
 /// gives its limit, and directly after it products, each in up to nine slices of which the median counts. With one row
 /// the weights are cold and the limit is reading them, or arithmetic where that takes longer; with more rows the
 /// weights are hot and the limit is arithmetic.
-std::vector<TableRow> measure_product(Bench& bench, const Problem& problem, const LayerShape& shape,
+std::vector<TableRow> measure_product(const Bench& bench, const Problem& problem, const LayerShape& shape,
                                       const std::vector<int>& thread_counts,
                                       const std::vector<const PreparedMatrix*>& kernels);
 

@@ -14,8 +14,8 @@ namespace {
 constexpr const char* kMethod =
     "Every kernel is first compared with its family's reference on the same packed weights, and with itself on one "
     "thread. Then {} rounds: in each, all kernels of one product have a turn, in rotating order. A turn runs a "
-    "register-only loop of multiply-adds for 1.5 ms (for one row also a plain read of as many cold bytes as the turn "
-    "will read) on the threads that the product uses, and directly after it products for about 4 ms, each in slices of "
+    "register-only loop of multiply-adds for 1.5 ms (for one row also a plain read of as many other cold copies "
+    "as the turn will read) on the threads that the product uses, and directly after it products for about 4 ms, each in slices of "
     "which the median counts. Times are medians of the rounds; %peak is the median of each round's share of the rate "
     "measured just before; the peer ratio is the median of the peer's time over the kernel's in the same round. "
     "Intervals are between order statistics and cover the median with at least 95 %. Quantizing or rounding the "
@@ -30,13 +30,13 @@ std::string wanted_text(const Goal& goal) {
   return join(parts, ", ");
 }
 
-std::string verdict(const Judgement& one) {
+std::string verdict(const GoalResult& one) {
   if (one.row == nullptr) return "no kernel yet";
   if (!one.met) return "**missed**";
   return one.goal->peer_ratio > 0 && std::isnan(one.ratio.median) ? "met, no peer here" : "met";
 }
 
-std::string goal_line(const Judgement& one) {
+std::string goal_line(const GoalResult& one) {
   std::string limit = "-", share = "-", ratio = "-", kernel = "-", time = "-";
   if (one.row != nullptr) {
     limit = words_of(one.row->limit);
@@ -49,11 +49,11 @@ std::string goal_line(const Judgement& one) {
                      one.threads, kernel, time, wanted_text(*one.goal), share + " % of " + limit, ratio, verdict(one));
 }
 
-std::string misses(const std::vector<Goal>& goals, const std::vector<Judgement>& judged) {
+std::string misses(const std::vector<Goal>& goals, const std::vector<GoalResult>& judged) {
   std::string text;
   for (const Goal& goal : goals) {
     std::vector<std::string> where;
-    for (const Judgement& one : judged)
+    for (const GoalResult& one : judged)
       if (one.goal == &goal && !one.met)
         where.push_back(fmt::format("{} × {} rows × {}T", one.format, one.rows, one.threads));
     if (where.empty()) continue;
@@ -65,7 +65,7 @@ std::string misses(const std::vector<Goal>& goals, const std::vector<Judgement>&
 
 }  // namespace
 
-std::string performance_page(const Table& table, const std::vector<Goal>& goals, const std::vector<Judgement>& judged,
+std::string performance_page(const Table& table, const std::vector<Goal>& goals, const std::vector<GoalResult>& judged,
                              const MachineFacts& machine, const std::string& command, int rounds) {
   std::string page = fmt::format(
       "# Performance\n\nWritten by `{}`; do not edit. Explanations of misses are in the goals "
@@ -77,7 +77,7 @@ std::string performance_page(const Table& table, const std::vector<Goal>& goals,
       "intervals.\n\n## How it was measured\n\n" +
       fmt::format(fmt::runtime(kMethod), rounds);
   std::size_t met = 0, known = 0;
-  for (const Judgement& one : judged) {
+  for (const GoalResult& one : judged) {
     met += one.met;
     known += one.row != nullptr;
   }
@@ -88,7 +88,7 @@ std::string performance_page(const Table& table, const std::vector<Goal>& goals,
   page +=
       "| product | format | rows | threads | our best kernel | time | wanted | share of limit | ratio to best peer | "
       "verdict |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
-  for (const Judgement& one : judged) page += goal_line(one);
+  for (const GoalResult& one : judged) page += goal_line(one);
   page += "\n## Misses\n\n" + misses(goals, judged) + "\n## Goals measured elsewhere\n\n";
   for (const Goal& goal : goals)
     if (!goal.elsewhere.empty()) page += fmt::format("- {}: {}\n", goal.product, goal.elsewhere);
@@ -101,11 +101,11 @@ std::string performance_page(const Table& table, const std::vector<Goal>& goals,
   return page;
 }
 
-std::string shares_picture(const std::vector<Judgement>& judged) {
+std::string shares_picture(const std::vector<GoalResult>& judged) {
   constexpr int kBar = 14, kStep = 18, kLabel = 330, kScale = 5, kTop = 30;  // pixels; kScale per percent
   std::string bars;
   int line = 0;
-  for (const Judgement& one : judged) {
+  for (const GoalResult& one : judged) {
     if (one.row == nullptr || std::isnan(one.share.median)) continue;
     const int y = kTop + kStep * line++;
     const double width = kScale * std::min(100.0, 100 * one.share.median);

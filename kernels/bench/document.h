@@ -9,10 +9,10 @@
 namespace qb {
 
 /// The page as Markdown. `command` is the command that wrote it.
-std::string performance_page(const Table& table, const std::vector<Goal>& goals, const std::vector<Judgement>& judged,
+std::string performance_page(const Table& table, const std::vector<Goal>& goals, const std::vector<GoalResult>& judged,
                              const MachineFacts& machine, const std::string& command, int rounds);
 
 /// A bar per judgement that has a row: the share of its limit, the wanted share as a mark. SVG, ends with a line feed.
-std::string shares_picture(const std::vector<Judgement>& judged);
+std::string shares_picture(const std::vector<GoalResult>& judged);
 
 }  // namespace qb

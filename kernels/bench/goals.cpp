@@ -54,7 +54,7 @@ Goal goal_from(const Json& object, const std::string& where) {
 }
 
 /// The fastest of our kernels that did this product rightly; null when there is none.
-const TableRow* best_row(const Goal& goal, const Table& table, const Judgement& wanted) {
+const TableRow* best_row(const Goal& goal, const Table& table, const GoalResult& wanted) {
   const TableRow* best = nullptr;
   for (const TableRow& row : table.rows) {
     if (row.kernel->peer || row.time_ns.empty() || row.threads != wanted.threads || row.shape.m != wanted.rows)
@@ -79,14 +79,14 @@ std::vector<Goal> read_goals(const std::filesystem::path& file) {
   return goals;
 }
 
-std::vector<Judgement> judge(const std::vector<Goal>& goals, const Table& table, const std::vector<int>& threads) {
+std::vector<GoalResult> judge(const std::vector<Goal>& goals, const Table& table, const std::vector<int>& threads) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  std::vector<Judgement> all;
+  std::vector<GoalResult> all;
   for (const Goal& goal : goals)
     for (const std::string& format : goal.formats)
       for (const std::int64_t rows : goal.rows)
         for (const int count : threads) {
-          Judgement one{&goal, nullptr, format, rows, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
+          GoalResult one{&goal, nullptr, format, rows, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
           one.row = best_row(goal, table, one);
           if (one.row != nullptr) {
             one.share = spread_of(one.row->limit_share);

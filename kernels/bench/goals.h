@@ -26,7 +26,7 @@ struct Goal {
 std::vector<Goal> read_goals(const std::filesystem::path& file);
 
 /// A goal on one product and thread count, with the best kernel of ours for it.
-struct Judgement {
+struct GoalResult {
   const Goal* goal = nullptr;
   const TableRow* row = nullptr;  ///< null: no kernel of the table computes this; format and rows say what
   std::string format;
@@ -37,6 +37,6 @@ struct Judgement {
 };
 
 /// Every goal on every combination of its formats and rows with every thread count of the table, in this order.
-std::vector<Judgement> judge(const std::vector<Goal>& goals, const Table& table, const std::vector<int>& threads);
+std::vector<GoalResult> judge(const std::vector<Goal>& goals, const Table& table, const std::vector<int>& threads);
 
 }  // namespace qb

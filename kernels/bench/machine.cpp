@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <set>
@@ -44,14 +43,15 @@ std::string openblas_cores(const std::vector<OpenblasCore>& cores) {
 MachineFacts machine_facts(const std::vector<OpenblasCore>& cores) {
   utsname system{};
   ::uname(&system);
-  const auto cache = [](int name) { return bytes_text(double(std::max(0l, ::sysconf(name)))); };
+  const auto cache = [](int index) {
+    return first_line(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", index).c_str());
+  };
   MachineFacts facts = {
       {"processor",
        fmt::format("{}, family {}, model {}", cpuinfo("model name"), cpuinfo("cpu family"), cpuinfo("model\t"))},
       {"processors usable", std::to_string(hardware_threads())},
       {"instructions", to_text(host_isa())},
-      {"caches", fmt::format("L1 {}, L2 {}, L3 {}", cache(_SC_LEVEL1_DCACHE_SIZE), cache(_SC_LEVEL2_CACHE_SIZE),
-                             cache(_SC_LEVEL3_CACHE_SIZE))},
+      {"caches", fmt::format("L1 {}, L2 {}, L3 {}", cache(0), cache(2), cache(3))},
       {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
       {"compiler", __VERSION__},
       {"load when this was written (1, 5, 15 min)", first_line("/proc/loadavg").substr(0, 14)},

@@ -39,7 +39,7 @@ void register_benchmarks(const Options& options) {
 void write_document(const Options& options, const Table& table, const MachineFacts& machine,
                     const std::string& command) {
   const std::vector<Goal> goals = read_goals(options.goals);
-  const std::vector<Judgement> judged = judge(goals, table, options.threads);
+  const std::vector<GoalResult> judged = judge(goals, table, options.threads);
   write_file_atomically(options.document, performance_page(table, goals, judged, machine, command, options.rounds));
   std::filesystem::path picture = options.document;
   write_file_atomically(picture.replace_extension(".svg"), shares_picture(judged));

@@ -1,10 +1,10 @@
 #include "kernels/bench/subject.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "kernels/base/random.h"
 
@@ -21,6 +21,18 @@ std::vector<std::int64_t> rows_to_prove(std::int64_t m, std::int64_t weights) {
   std::vector<std::int64_t> rows;
   for (std::int64_t i = 0; i < count; ++i) rows.push_back(count == 1 ? 0 : i * (m - 1) / (count - 1));
   return rows;
+}
+
+/// Bytes of the largest cache that the system names; what sysconf() says is wrong on some virtual machines.
+std::int64_t last_level_cache() {
+  std::int64_t largest = 0;
+  for (int index = 0;; ++index) {
+    std::ifstream file(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", index));
+    std::int64_t size = 0;
+    char unit = 0;
+    if (!(file >> size >> unit)) return largest;
+    largest = std::max(largest, size << (unit == 'M' ? 20 : 10));
+  }
 }
 
 }  // namespace
@@ -79,10 +91,7 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
   return result;
 }
 
-std::int64_t cold_bytes() {
-  const std::int64_t cache = std::max<std::int64_t>(::sysconf(_SC_LEVEL3_CACHE_SIZE), 0);
-  return std::max(kColdBytes, 6 * cache);
-}
+std::int64_t cold_bytes() { return std::max(kColdBytes, 6 * last_level_cache()); }
 
 std::size_t copies_in(std::int64_t bytes, const PreparedMatrix& weights) {
   return std::size_t(std::min(bytes / std::int64_t(weights.bytes.size()) + 2, kMostCopies));

@@ -118,7 +118,7 @@ bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k
 
 Table measure_table(const Options& options) {
   Table table;
-  Bench bench = make_bench(options.rounds, options.cold_bytes);
+  const Bench bench{.rounds = options.rounds, .cold_bytes = options.cold_bytes};
   const std::vector<Group> groups = groups_of(options);
   Progress progress(options.formats.size() * options.shapes.size());
   for (const Group& group : groups) {

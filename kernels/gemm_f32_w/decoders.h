@@ -31,18 +31,18 @@ QB_INLINE void unrolled(const Body& body) {
 
 /// The scales (or offsets) of one vector of columns.
 template <class Vector>
-QB_INLINE typename Vector::Floats load_scales(ScaleForm form, const unsigned char* parameters, int v) {
+QB_INLINE typename Vector::Floats load_scales(PanelScales form, const unsigned char* parameters, int v) {
   switch (form) {
-    case ScaleForm::f32: return Vector::load(reinterpret_cast<const float*>(parameters) + v * Vector::kLanes);
-    case ScaleForm::f16: return Vector::from_f16(parameters + 2 * v * Vector::kLanes);
-    case ScaleForm::power: return Vector::power(Vector::from_bytes(parameters + v * Vector::kLanes));
-    case ScaleForm::none: break;
+    case PanelScales::f32: return Vector::load(reinterpret_cast<const float*>(parameters) + v * Vector::kLanes);
+    case PanelScales::f16: return Vector::from_f16(parameters + 2 * v * Vector::kLanes);
+    case PanelScales::power: return Vector::power(Vector::from_bytes(parameters + v * Vector::kLanes));
+    case PanelScales::none: break;
   }
   return Vector::all(1.0f);
 }
 
-QB_INLINE std::int64_t bytes_of_scale(ScaleForm form) {
-  return form == ScaleForm::f32 ? 4 : form == ScaleForm::f16 ? 2 : form == ScaleForm::power ? 1 : 0;
+QB_INLINE std::int64_t bytes_of_scale(PanelScales form) {
+  return form == PanelScales::f32 ? 4 : form == PanelScales::f16 ? 2 : form == PanelScales::power ? 1 : 0;
 }
 
 /// Levels of up to 4 bits by a table in registers.

@@ -12,7 +12,7 @@ namespace {
 
 /// One row of y, summed while the stream is read.
 template <class Vector, int kVectors>
-struct RowSums {
+struct FloatSums {
   using Floats = typename Vector::Floats;
   using Words = typename Vector::Words;
   const float* a;
@@ -47,7 +47,7 @@ void multiply_row(const GemmArgs& args, std::int64_t column, const float* a, flo
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * kLanes);
   Decoder decoder(w);
-  RowSums<Vector, kVectors> sums;
+  FloatSums<Vector, kVectors> sums;
   sums.a = a;
   sums.k = args.k;
   float padded[kChunk / 2];
@@ -156,13 +156,14 @@ template <class Vector, class Decoder, int kVectors>
 void multiply_rows(const GemmArgs& args, std::int64_t column) {
   constexpr int kTileVectors = kVectors < Vector::kTileVectors ? kVectors : Vector::kTileVectors;
   constexpr int kRows = kTileVectors == 1 ? 12 : 6;
+  const std::int64_t step = even_step(args.m, kRows);
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * Vector::kLanes);
   Decoder decoder(w);
   Strip<Vector, kVectors> strip;
   for (std::int64_t begin = 0; !cursor.done(); begin += strip.depth) {
     fill_strip(cursor, decoder, strip);
-    for (std::int64_t i = 0; i < args.m; i += kRows) {
+    for (std::int64_t i = 0; i < args.m; i += step) {
       Tile tile{};
       tile.a = static_cast<const float*>(args.a) + i * args.a_stride + begin;
       tile.a_stride = args.a_stride;
@@ -170,7 +171,7 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
       tile.y_stride = args.y_stride;
       tile.columns = args.n_end - column;
       tile.first = begin == 0;
-      multiply_strip<Vector, kRows, kTileVectors>(strip, tile, args.m - i);
+      multiply_strip<Vector, kRows, kTileVectors>(strip, tile, args.m - i < step ? args.m - i : step);
     }
   }
 }

@@ -80,18 +80,18 @@ void describe_decoding(const PackedMatrix& weights, LevelRounding rounding, Weig
   }
 }
 
-ScaleForm scale_form(const QuantFormat& format) {
-  if (format.kind == CodeKind::table || is_float(format.kind)) return ScaleForm::none;
-  if (format.scale == ScaleType::f16) return ScaleForm::f16;
-  return format.scale == ScaleType::e8m0 ? ScaleForm::power : ScaleForm::f32;
+PanelScales scale_form(const QuantFormat& format) {
+  if (format.kind == CodeKind::table || is_float(format.kind)) return PanelScales::none;
+  if (format.scale == ScaleType::f16) return PanelScales::f16;
+  return format.scale == ScaleType::e8m0 ? PanelScales::power : PanelScales::f32;
 }
 
-std::int64_t bytes_of(ScaleForm form) {
+std::int64_t bytes_of(PanelScales form) {
   switch (form) {
-    case ScaleForm::none: break;
-    case ScaleForm::f32: return 4;
-    case ScaleForm::f16: return 2;
-    case ScaleForm::power: return 1;
+    case PanelScales::none: break;
+    case PanelScales::f32: return 4;
+    case PanelScales::f16: return 2;
+    case PanelScales::power: return 1;
   }
   return 0;
 }
@@ -120,12 +120,12 @@ struct Panel {
   std::byte* out;
 };
 
-void store_scale(float value, ScaleForm form, std::byte* out) {
-  const std::uint16_t half = form == ScaleForm::f16 ? f16_from_f32(value) : 0;
-  const std::uint8_t power = form == ScaleForm::power ? std::uint8_t(encode(kE8M0FNU, value)) : 0;
-  if (form == ScaleForm::f32) std::memcpy(out, &value, sizeof value);
-  if (form == ScaleForm::f16) std::memcpy(out, &half, sizeof half);
-  if (form == ScaleForm::power) std::memcpy(out, &power, sizeof power);
+void store_scale(float value, PanelScales form, std::byte* out) {
+  const std::uint16_t half = form == PanelScales::f16 ? f16_from_f32(value) : 0;
+  const std::uint8_t power = form == PanelScales::power ? std::uint8_t(encode(kE8M0FNU, value)) : 0;
+  if (form == PanelScales::f32) std::memcpy(out, &value, sizeof value);
+  if (form == PanelScales::f16) std::memcpy(out, &half, sizeof half);
+  if (form == PanelScales::power) std::memcpy(out, &power, sizeof power);
 }
 
 void store_parameters(Panel& panel, std::int64_t g) {
@@ -133,7 +133,7 @@ void store_parameters(Panel& panel, std::int64_t g) {
   const std::int64_t size = bytes_of(at.scale);
   for (std::int64_t c = 0; c < panel.width && panel.first + c < panel.weights.n; ++c) {
     const auto parameter = std::size_t(panel.weights.parameter_index(panel.first + c, g * at.group));
-    if (at.scale != ScaleForm::none) store_scale(panel.weights.scales[parameter], at.scale, panel.out + c * size);
+    if (at.scale != PanelScales::none) store_scale(panel.weights.scales[parameter], at.scale, panel.out + c * size);
     if (at.offsets) store_scale(panel.weights.offsets[parameter], at.scale, panel.out + (panel.width + c) * size);
     if (at.zeros) panel.out[panel.width * size * (1 + at.offsets) + c] = std::byte(panel.weights.zeros[parameter]);
     if (at.decoding == Decoding::column_levels)

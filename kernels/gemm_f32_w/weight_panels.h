@@ -25,12 +25,12 @@ enum class Decoding : std::int32_t {
   small_floats,   ///< sign, exponent, mantissa of a code that is a float of 6 or 8 bits
 };
 
-enum class ScaleForm : std::int32_t { none, f32, f16, power };  ///< power: one byte e, 2^(e - 127)
+enum class PanelScales : std::int32_t { none, f32, f16, power };  ///< power: one byte e, 2^(e - 127)
 
 /// How the prepared bytes lie; offsets in bytes from the struct, multiples of 64.
 struct WeightPanels {
   Decoding decoding;
-  ScaleForm scale;
+  PanelScales scale;
   std::int64_t bits;            ///< of a code, 1..8 or 16
   std::int64_t group, groups;   ///< weights that share parameters, a multiple of 16 if groups > 1; parameters per row
   std::int64_t chunks;          ///< of 32 weights, per row

@@ -35,10 +35,10 @@ QB_INLINE __m256i code_at(const std::uint8_t* lines) {
 
 /// Levels that are the codes themselves.
 template <int kCodeBits>
-struct PlainCodes {
+struct PlainCodes256 {
   static constexpr int kBits = kCodeBits;
   static constexpr int kHighest = (1 << kBits) - 1;
-  QB_INLINE explicit PlainCodes(const S8Int&) {}
+  QB_INLINE explicit PlainCodes256(const S8Int&) {}
   template <int kQuad>
   QB_INLINE __m256i level(const std::uint8_t* lines) const {
     return code_at<kBits, 0, kQuad>(lines);

@@ -25,22 +25,22 @@ QB_INLINE __m256i broadcast_four(const std::int8_t* bytes) {
 }
 
 /// What turns sums of a * level into the sums of the definition.
-enum class Finish {
+enum class Finish256 {
   middle,   ///< the same zero for all weights, a power of two; no zero of activations
   zeros,    ///< a zero for each column and group, or any zero of activations
   offsets,  ///< no zeros of weights, any zero of activations
 };
 
 /// Scales and so on of one group.
-struct Parameters {
-  __m256 scale, offset;     ///< offset: Finish::offsets
-  __m256i zero, level_sum;  ///< zero: Finish::zeros; level_sum: not Finish::middle
-  __m128i middle_shift;     ///< Finish::middle
+struct Parameters256 {
+  __m256 scale, offset;     ///< offset: Finish256::offsets
+  __m256i zero, level_sum;  ///< zero: Finish256::zeros; level_sum: not Finish256::middle
+  __m128i middle_shift;     ///< Finish256::middle
   std::int64_t group;
 };
 
 /// A block of rows against one panel.
-struct Block {
+struct Block256 {
   const GemmArgs* args;
   const S8Int* at;
   const std::int8_t* a;  ///< the block's first row
@@ -48,7 +48,7 @@ struct Block {
   const std::uint8_t* stream;  ///< where the panel is read next
   const std::uint8_t* record;  ///< parameters of the group that is read next
   __m256 scale_super, offset_super;
-  Parameters with;                           ///< of the group at hand
+  Parameters256 with;                        ///< of the group at hand
   alignas(32) float sum[kBlock][8];          ///< of the groups that are done
   alignas(32) std::int32_t part[kBlock][8];  ///< of the chunks of the group at hand
 };
@@ -79,7 +79,7 @@ QB_INLINE __m256 read_values(const S8Int& at, const std::uint8_t* bytes, std::in
 }
 
 /// Reads what stands at the head of a span.
-QB_INLINE void open_section(Block& block) {
+QB_INLINE void open_section(Block256& block) {
   const S8Int& at = *block.at;
   const std::int64_t record_bytes = at.scale_bytes + at.offset_bytes + at.zero_bytes;
   if (at.super_bytes) block.scale_super = halves_to_float(block.stream);
@@ -89,18 +89,18 @@ QB_INLINE void open_section(Block& block) {
 }
 
 /// Reads the parameters of the next group.
-template <Finish kFinish>
-QB_INLINE void open_group(Block& block, std::int64_t group) {
+template <Finish256 kFinish>
+QB_INLINE void open_group(Block256& block, std::int64_t group) {
   const S8Int& at = *block.at;
   block.with.group = group;
   block.with.scale = read_values(at, block.record, at.lowest_step, block.scale_super);
   block.record += 8 * at.scale_bytes;
-  if constexpr (kFinish == Finish::offsets) {
+  if constexpr (kFinish == Finish256::offsets) {
     block.with.offset = read_values(at, block.record, at.lowest_offset_step, block.offset_super);
     block.record += 8 * at.offset_bytes;
   }
-  if constexpr (kFinish == Finish::middle) block.with.middle_shift = _mm_cvtsi32_si128(int(at.middle_shift));
-  if constexpr (kFinish == Finish::zeros) {
+  if constexpr (kFinish == Finish256::middle) block.with.middle_shift = _mm_cvtsi32_si128(int(at.middle_shift));
+  if constexpr (kFinish == Finish256::zeros) {
     block.with.zero = _mm256_set1_epi32(1 << (at.middle_shift & 31));
     if (at.zero_bytes) block.with.zero = bytes_to_int32(block.record);
     block.record += 8 * at.zero_bytes;
@@ -113,22 +113,22 @@ struct RowOfGroup {
   const std::int32_t* a_sum;
   const std::int32_t* a_zero;
 };
-QB_INLINE RowOfGroup first_row_of(const Block& block) {
+QB_INLINE RowOfGroup first_row_of(const Block256& block) {
   const GemmArgs& args = *block.args;
   return {args.a_group_sum + block.first_row * block.at->groups + block.with.group, args.a_zero + block.first_row};
 }
 
 /// Sums of one row over a group become float32 and join the sums of the groups before.
-template <Finish kFinish>
-QB_INLINE __m256 finish_group(const Parameters& with, const RowOfGroup& row, __m256i dots, __m256 sum) {
+template <Finish256 kFinish>
+QB_INLINE __m256 finish_group(const Parameters256& with, const RowOfGroup& row, __m256i dots, __m256 sum) {
   const __m256i a_sum = _mm256_set1_epi32(*row.a_sum);
-  if constexpr (kFinish == Finish::middle)
+  if constexpr (kFinish == Finish256::middle)
     dots = _mm256_sub_epi32(dots, _mm256_sll_epi32(a_sum, with.middle_shift));
   else
     dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(_mm256_set1_epi32(*row.a_zero), with.level_sum));
-  if constexpr (kFinish == Finish::zeros) dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
+  if constexpr (kFinish == Finish256::zeros) dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
   sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), with.scale, sum);
-  if constexpr (kFinish == Finish::offsets) sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a_sum), with.offset, sum);
+  if constexpr (kFinish == Finish256::offsets) sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a_sum), with.offset, sum);
   return sum;
 }
 
@@ -154,15 +154,15 @@ struct Piece {
 };
 
 /// A piece against every row of the block.
-template <class Dot, Finish kFinish, int kQuads, bool kFirst, bool kLast>
-__attribute__((noinline)) void multiply_rows(Block& block, const Chunk<Dot>& chunk, const Piece& piece) {
+template <class Dot, Finish256 kFinish, int kQuads, bool kFirst, bool kLast>
+__attribute__((noinline)) void multiply_rows(Block256& block, const Chunk<Dot>& chunk, const Piece& piece) {
   __m256i levels[Dot::kParts][kQuads];
   QB_UNROLL for (int p = 0; p < Dot::kParts; ++p) QB_UNROLL for (int q = 0; q < kQuads; ++q) {
     levels[p][q] = chunk.levels[p][piece.first_quad + q];
     __asm__("" : "+x"(levels[p][q]));  // else they are read again for every row
   }
   const std::int8_t* a = block.a + piece.t;
-  const Parameters with = block.with;  // copies, for the stores below could reach the block
+  const Parameters256 with = block.with;  // copies, for the stores below could reach the block
   const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
   RowOfGroup row = first_row_of(block);
   for (std::int64_t r = 0; r < rows; ++r, a += stride, row.a_sum += groups, ++row.a_zero) {
@@ -185,9 +185,9 @@ QB_INLINE __m256i sum_of_levels(const Levels& levels) {
   return Dot::template sum<kQuads>(levels, ones);
 }
 
-template <class Dot, Finish kFinish, int kQuads>
-QB_INLINE void multiply_piece(Block& block, const Chunk<Dot>& chunk, const Piece& piece) {
-  if constexpr (kFinish != Finish::middle) {
+template <class Dot, Finish256 kFinish, int kQuads>
+QB_INLINE void multiply_piece(Block256& block, const Chunk<Dot>& chunk, const Piece& piece) {
+  if constexpr (kFinish != Finish256::middle) {
     __m256i levels[Dot::kParts][kQuads];
     for (int p = 0; p < Dot::kParts; ++p)
       for (int q = 0; q < kQuads; ++q) levels[p][q] = chunk.levels[p][piece.first_quad + q];
@@ -203,8 +203,8 @@ QB_INLINE void multiply_piece(Block& block, const Chunk<Dot>& chunk, const Piece
 
 /// Cuts a panel into pieces that no border of a group crosses, in rising order: body.template take<kFirst,
 /// kCount>(chunk, piece) for each. Groups begin at multiples of 16 and end there or at k.
-template <Finish kFinish, class Dot, class Codes, class Body>
-QB_INLINE void walk_pieces(Block& block, const Codes& codes, Body& body) {
+template <Finish256 kFinish, class Dot, class Codes, class Body>
+QB_INLINE void walk_pieces(Block256& block, const Codes& codes, Body& body) {
   constexpr std::int64_t kHalf = kChunk / 2;
   const std::int64_t k = block.args->k, size = block.at->group;
   std::int64_t span_end = 0, group = 0, begin = 0, end = size < k ? size : k;
@@ -238,9 +238,9 @@ QB_INLINE void walk_pieces(Block& block, const Codes& codes, Body& body) {
 }
 
 /// Many rows: sums in memory.
-template <class Dot, Finish kFinish>
+template <class Dot, Finish256 kFinish>
 struct BlockBody {
-  Block& block;
+  Block256& block;
   QB_INLINE void fetch(const std::uint8_t*) const {}
   template <int, int kCount>
   QB_INLINE void take(const Chunk<Dot>& chunk, const Piece& piece) {
@@ -249,9 +249,9 @@ struct BlockBody {
 };
 
 /// One row: sums in registers.
-template <class Dot, Finish kFinish>
+template <class Dot, Finish256 kFinish>
 struct RowBody {
-  Block& block;
+  Block256& block;
   __m256 sum = _mm256_setzero_ps();
   __m256i dots = _mm256_setzero_si256();
 
@@ -267,7 +267,7 @@ struct RowBody {
         chunk.levels[p][kFirst + q];
     const __m256i products = Dot::template sum<kCount>(levels, block.a + piece.t);
     dots = piece.first ? products : _mm256_add_epi32(dots, products);
-    if constexpr (kFinish != Finish::middle)
+    if constexpr (kFinish != Finish256::middle)
       block.with.level_sum = _mm256_add_epi32(block.with.level_sum, sum_of_levels<Dot, kCount>(levels));
     if (piece.last) sum = finish_group<kFinish>(block.with, first_row_of(block), dots, sum);
   }
@@ -279,8 +279,8 @@ QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t colu
   _mm256_maskstore_ps(args.y + i * args.y_stride + column, mask, _mm256_mul_ps(_mm256_set1_ps(args.a_scale[i]), sum));
 }
 
-template <class Codes, class Dot, Finish kFinish>
-__attribute__((noinline)) void fill_block(Block& block, std::int64_t column) {
+template <class Codes, class Dot, Finish256 kFinish>
+__attribute__((noinline)) void fill_block(Block256& block, std::int64_t column) {
   const Codes codes(*block.at);
   if (block.rows == 1) {
     RowBody<Dot, kFinish> body{block};
@@ -298,7 +298,7 @@ __attribute__((noinline)) void fill_block(Block& block, std::int64_t column) {
 template <class Codes, template <int> class DotUpTo>
 void fill_columns(const GemmArgs& args) {
   using Dot = DotUpTo<Codes::kHighest>;
-  Block block;
+  Block256 block;
   block.args = &args;
   block.at = static_cast<const S8Int*>(args.w);
   const std::uint8_t* panels = static_cast<const std::uint8_t*>(args.w) + block.at->codes;
@@ -310,11 +310,11 @@ void fill_columns(const GemmArgs& args) {
     for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel) {
       block.stream = panels + column / kPanel * block.at->panel_bytes;
       if (block.at->offset_bytes)
-        fill_block<Codes, Dot, Finish::offsets>(block, column);
+        fill_block<Codes, Dot, Finish256::offsets>(block, column);
       else if (zeros)
-        fill_block<Codes, Dot, Finish::zeros>(block, column);
+        fill_block<Codes, Dot, Finish256::zeros>(block, column);
       else
-        fill_block<Codes, Dot, Finish::middle>(block, column);
+        fill_block<Codes, Dot, Finish256::middle>(block, column);
     }
   }
 }
@@ -326,17 +326,17 @@ QB_INLINE void fill_columns_of_any_codes(const GemmArgs& args) {
   const bool looked_up = at.level[0] != 0;  // integers, signs and ternary levels begin with 0
   switch (at.bits) {
     case 1:
-      return at.level[1] == 2 ? fill_columns<SignCodes, DotUpTo>(args) : fill_columns<PlainCodes<1>, DotUpTo>(args);
-    case 2: return fill_columns<PlainCodes<2>, DotUpTo>(args);
-    case 3: return fill_columns<PlainCodes<3>, DotUpTo>(args);
+      return at.level[1] == 2 ? fill_columns<SignCodes, DotUpTo>(args) : fill_columns<PlainCodes256<1>, DotUpTo>(args);
+    case 2: return fill_columns<PlainCodes256<2>, DotUpTo>(args);
+    case 3: return fill_columns<PlainCodes256<3>, DotUpTo>(args);
     case 4:
-      if (!looked_up) return fill_columns<PlainCodes<4>, DotUpTo>(args);
+      if (!looked_up) return fill_columns<PlainCodes256<4>, DotUpTo>(args);
       return at.middle_shift < 5 ? fill_columns<Levels16<31>, DotUpTo>(args)
                                  : fill_columns<Levels16<255>, DotUpTo>(args);
-    case 5: return fill_columns<PlainCodes<5>, DotUpTo>(args);
-    case 6: return looked_up ? fill_columns<Levels64, DotUpTo>(args) : fill_columns<PlainCodes<6>, DotUpTo>(args);
-    case 7: return fill_columns<PlainCodes<7>, DotUpTo>(args);
-    default: return fill_columns<PlainCodes<8>, DotUpTo>(args);
+    case 5: return fill_columns<PlainCodes256<5>, DotUpTo>(args);
+    case 6: return looked_up ? fill_columns<Levels64, DotUpTo>(args) : fill_columns<PlainCodes256<6>, DotUpTo>(args);
+    case 7: return fill_columns<PlainCodes256<7>, DotUpTo>(args);
+    default: return fill_columns<PlainCodes256<8>, DotUpTo>(args);
   }
 }
 

@@ -18,7 +18,7 @@ struct Tile {
   }
 
   template <int kCount, int kVectors>
-  [[gnu::noinline]] static void fill(const GemmArgs& args, const Panel& panel, std::int64_t i) {
+  [[gnu::noinline]] static void fill(const GemmArgs& args, const ArmPanel& panel, std::int64_t i) {
     const auto* first = static_cast<const std::int8_t*>(args.a) + i * args.a_stride;
     int32x4_t sum[kCount][kVectors];
     QB_UNROLL for (int r = 0; r < kCount; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = vdupq_n_s32(0);

@@ -10,7 +10,7 @@ struct Tile {
 
   /// Row kOdd of a pair's sums, [column pair][row][column].
   template <int kOdd, int kVectors>
-  QB_INLINE static void finish(const GemmArgs& args, const Panel& panel, std::int64_t i, const int32x4_t* pairs) {
+  QB_INLINE static void finish(const GemmArgs& args, const ArmPanel& panel, std::int64_t i, const int32x4_t* pairs) {
     int32x4_t sum[kVectors];
     QB_UNROLL for (int v = 0; v < kVectors; ++v) {
       const int64x2_t x = vreinterpretq_s64_s32(pairs[2 * v]), y = vreinterpretq_s64_s32(pairs[2 * v + 1]);
@@ -20,7 +20,7 @@ struct Tile {
   }
 
   template <int kCount, int kVectors>
-  [[gnu::noinline]] static void fill(const GemmArgs& args, const Panel& panel, std::int64_t i) {
+  [[gnu::noinline]] static void fill(const GemmArgs& args, const ArmPanel& panel, std::int64_t i) {
     constexpr int kPairs = (kCount + 1) / 2, kColumnPairs = 2 * kVectors;
     const auto* first = static_cast<const std::int8_t*>(args.a) + i * args.a_stride;
     int32x4_t sum[kPairs][kColumnPairs];

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kPanel = 16;
 
 /// Where one panel's codes and parameters lie.
-struct Panel {
+struct ArmPanel {
   const std::int8_t* codes;  ///< [padded k / quad][4 * kVectors][quad]
   std::int64_t depth;        ///< k padded to a multiple of 16; rows of a may be read that far
   const float* scale;
@@ -27,7 +27,7 @@ struct Panel {
 
 /// Scales the exact sums of row i and stores them.
 template <int kVectors>
-QB_INLINE void finish_row(const GemmArgs& args, const Panel& panel, std::int64_t i, const int32x4_t* sum) {
+QB_INLINE void finish_row(const GemmArgs& args, const ArmPanel& panel, std::int64_t i, const int32x4_t* sum) {
   const int32x4_t a_zero = vdupq_n_s32(args.a_zero[i]), a_sum = vdupq_n_s32(args.a_group_sum[i]);
   const float32x4_t a_scale = vdupq_n_f32(args.a_scale[i]);
   float* y = args.y + i * args.y_stride + panel.column;
@@ -41,7 +41,7 @@ QB_INLINE void finish_row(const GemmArgs& args, const Panel& panel, std::int64_t
 
 /// Tile::fill<rows, vectors>(args, panel, i) with as many rows as there are, at most kRows.
 template <class Tile, int kRows, int kVectors>
-void fill_some_rows(const GemmArgs& args, const Panel& panel, std::int64_t i) {
+void fill_some_rows(const GemmArgs& args, const ArmPanel& panel, std::int64_t i) {
   if (args.m - i >= kRows) return Tile::template fill<kRows, kVectors>(args, panel, i);
   if constexpr (kRows > 1) fill_some_rows<Tile, kRows - 1, kVectors>(args, panel, i);
 }
@@ -52,7 +52,7 @@ QB_INLINE void fill_panels(const GemmArgs& args) {
   const auto* base = static_cast<const unsigned char*>(args.w);
   const auto* at = static_cast<const S8Q8*>(args.w);
   for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel) {
-    Panel panel;
+    ArmPanel panel;
     panel.depth = (args.k + 15) / 16 * 16;
     panel.codes = reinterpret_cast<const std::int8_t*>(base + at->codes) + column * panel.depth;
     panel.scale = reinterpret_cast<const float*>(base + at->scale) + column;

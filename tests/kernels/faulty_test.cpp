@@ -9,7 +9,7 @@ TEST_CASE("faulty kernels are in the table, are found wrong, and are chosen only
   for (const char* name : {"gemm_f32_f32_faulty", "gemm_s8_q8_faulty"}) {
     const KernelInfo* faulty = find_kernel(name);
     REQUIRE(faulty != nullptr);
-    const QuantFormat format = parse_quant_format("q8c");
+    const QuantFormat format = parse_quant_format(faulty->activations == Activations::f32 ? "f32" : "q8c");
     const GemmCase c = gemm_case(format, 3, 5, 40, /*seed=*/1);
     const RowScaling scaling = scalings_for(faulty->activations).front();
     const std::vector<float> right = product(reference_of(*faulty), c, scaling), wrong = product(*faulty, c, scaling);
