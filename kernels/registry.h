@@ -1,6 +1,7 @@
-// The kernel table: one line per variant. Tests, benchmarks, dispatch and reports iterate over it.
+// The kernel table (kernel_table.inc): one row per variant. Tests, benchmarks, dispatch and reports iterate over it.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,19 +26,19 @@ std::string_view name_of(Operation operation);
 struct KernelInfo {
   std::string_view name;
   std::string_view family;  ///< e.g. "gemm_s8_int": all variants of one definition
-  Activations activations;
-  bool (*accepts)(const QuantFormat&, std::int64_t k);  ///< layouts that prepare() can read
-  Buffer (*prepare)(const PackedMatrix&);  ///< derives the layout that run() reads; counted as memory and load time
-  GemmFn run;                              ///< Operation::product only, else null
-  Isa needs;                               ///< all of these, or the host may not call it
-  std::int64_t column_step;                ///< columns per panel; gemm() splits columns at multiples of it
-  std::int64_t min_rows, max_rows;         ///< row counts that this variant is meant for (1..INT64_MAX)
-  bool reference;                          ///< the definition other variants of the family are tested against
-  bool peer;                               ///< somebody else's library, which chooses its instructions itself
-  bool by_name_only = false;               ///< never chosen as "best": a variant made to be wrong in tests
+  Activations activations = Activations::f32;
   Operation operation = Operation::product;
-  DepthwiseFn depthwise = nullptr;  ///< Operation::depthwise only
-  bool takes_whole_calls = false;   ///< gemm() does not split the product: the kernel uses GemmArgs::threads itself
+  Isa needs = Isa::none;                                          ///< all of these, or the host may not call it
+  bool (*accepts)(const QuantFormat&, std::int64_t k) = nullptr;  ///< layouts that prepare() can read
+  Buffer (*prepare)(const PackedMatrix&) = nullptr;  ///< derives the layout that run() reads; counted as memory
+  GemmFn run = nullptr;                              ///< Operation::product only
+  DepthwiseFn depthwise = nullptr;                   ///< Operation::depthwise only
+  std::int64_t column_step = 1;                      ///< columns per panel; gemm() splits columns at multiples of it
+  std::int64_t min_rows = 1, max_rows = std::numeric_limits<std::int64_t>::max();  ///< that this variant is meant for
+  bool reference = false;          ///< the definition other variants of the family are tested against
+  bool peer = false;               ///< somebody else's library, which chooses its instructions itself
+  bool by_name_only = false;       ///< never chosen as "best": a variant made to be wrong in tests
+  bool takes_whole_calls = false;  ///< gemm() does not split the product: the kernel uses GemmArgs::threads itself
 };
 
 /// All variants compiled in. Per family: the reference first, then rising preference.
@@ -56,9 +57,9 @@ const KernelInfo& reference_of(const KernelInfo& kernel);
 
 /// What a study's `kernels` axis may hold: "best", "reference", or a kernel's name.
 ///
-/// best: the last usable, non-peer variant of the first family that accepts the layout; reference: that family's
-/// reference; a name: that kernel where it accepts layout and activations, "best" of its ISA cap (for a peer: of `isa`)
-/// for the other layers.
+/// best: the last usable, non-peer variant of the first family that accepts the layout and has one beside its reference
+/// (else that reference); reference: the reference of the first family that accepts; a name: that kernel where it
+/// accepts layout and activations, "best" of its ISA cap (for a peer: of `isa`) for the other layers.
 /// Row limits guide "best" only; every variant is correct for any number of rows. `isa` is the cap in force.
 /// Only kernels of `operation` are looked at; for Operation::depthwise k is the kernel's area and rows are the results
 /// per channel. Returns null when no family computes these activations with this layout.

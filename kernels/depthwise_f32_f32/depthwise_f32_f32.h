@@ -18,8 +18,5 @@ namespace qb {
 /// Errors     none: arguments are checked by depthwise() before dispatch.
 /// Threads    single-threaded and reentrant; depthwise() splits samples and channels.
 void depthwise_f32_f32_ref(const DepthwiseArgs& args);
-void depthwise_f32_f32_avx2(const DepthwiseArgs& args);
-void depthwise_f32_f32_avx512(const DepthwiseArgs& args);
-void depthwise_f32_f32_neon(const DepthwiseArgs& args);
 
 }  // namespace qb

@@ -29,12 +29,9 @@ inline constexpr std::int64_t kDepthwiseArea = 258;
 /// Shapes     as named in DepthwiseArgs; all extents >= 1, pads >= 0; kernel height * width at most kDepthwiseArea.
 /// Numbers    x in [-128, 127], every value allowed; what lies in the padding is x_zero. The sum is exact; the scales
 ///            are multiplied first, then the sum, then the bias is added: four roundings in this order, so all variants
-///            agree bit for bit.
+///            agree bit for bit (avx2 and neon compute in float32, which is exact up to kDepthwiseArea).
 /// Errors     none: arguments are checked by depthwise() before dispatch.
 /// Threads    single-threaded and reentrant; depthwise() splits samples and channels.
 void depthwise_s8_q8_ref(const DepthwiseArgs& args);
-void depthwise_s8_q8_avx2(const DepthwiseArgs& args);  ///< in float32, which is exact up to kDepthwiseArea
-void depthwise_s8_q8_avx512vnni(const DepthwiseArgs& args);
-void depthwise_s8_q8_neon(const DepthwiseArgs& args);  ///< as avx2
 
 }  // namespace qb

@@ -19,8 +19,5 @@ namespace qb {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_bf16_bf16_ref(const GemmArgs& args);
-void gemm_bf16_bf16_avx2(const GemmArgs& args);
-void gemm_bf16_bf16_avx512(const GemmArgs& args);
-void gemm_bf16_bf16_avx512bf16(const GemmArgs& args);
 
 }  // namespace qb

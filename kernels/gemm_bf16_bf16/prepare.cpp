@@ -17,11 +17,8 @@ PackedMatrix as_bf16(const PackedMatrix& weights) {
 bool gemm_bf16_bf16_accepts(const QuantFormat&, std::int64_t) { return true; }
 
 Buffer prepare_bf16_bf16_ref(const PackedMatrix& weights) { return as_bf16(weights).codes; }
-Buffer prepare_bf16_bf16_avx2(const PackedMatrix& weights) {
-  return make_weight_panels(as_bf16(weights), 8, LevelRounding::none);
-}
-Buffer prepare_bf16_bf16_avx512(const PackedMatrix& weights) {
-  return make_weight_panels(as_bf16(weights), 16, LevelRounding::none);
+Buffer prepare_bf16_panels(const PackedMatrix& weights, std::int64_t lanes) {
+  return make_weight_panels(as_bf16(weights), lanes, LevelRounding::none);
 }
 
 }  // namespace qb

@@ -24,8 +24,6 @@ namespace qb {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_bf16_w_ref(const GemmArgs& args);
-void gemm_bf16_w_avx2(const GemmArgs& args);
 void gemm_bf16_w_avx512(const GemmArgs& args);
-void gemm_bf16_w_avx512bf16(const GemmArgs& args);
 
 }  // namespace qb

@@ -170,10 +170,34 @@ void refer_to_strip(PanelCursor& cursor, PairStrip<kVectors>& strip) {
   cursor.group_left = cursor.k - cursor.t;
 }
 
-template <class Decoder, int kVectors>
-void multiply_rows(const GemmArgs& args, std::int64_t column) {
+/// Adds the strip's part of the product to all rows of y. A function of its own, so that one is compiled for all
+/// decoders.
+template <int kVectors>
+__attribute__((noinline)) void multiply_strip(const GemmArgs& args, const PairStrip<kVectors>& strip,
+                                              std::int64_t column, std::int64_t begin) {
   constexpr int kRows = kVectors == 1 ? 12 : 6;
   const std::int64_t step = even_step(args.m, kRows);
+  for (std::int64_t i = 0; i < args.m; i += step) {
+    const std::int64_t rows = args.m - i < step ? args.m - i : step;
+    std::int64_t t = begin;
+    for (std::int64_t s = 0; s < strip.segments; ++s) {
+      const PairTile tile{.a = static_cast<const std::uint16_t*>(args.a) + i * args.a_stride + t,
+                          .a_stride = args.a_stride,
+                          .w = strip.pairs[s],
+                          .pairs = (strip.lengths[s] + 1) / 2,
+                          .scale = strip.scales[s],
+                          .y = args.y + i * args.y_stride + column,
+                          .y_stride = args.y_stride,
+                          .columns = args.n_end - column,
+                          .first = t == 0};
+      fill_some_pair_rows<kRows, kVectors>(tile, rows);
+      t += strip.lengths[s];
+    }
+  }
+}
+
+template <class Decoder, int kVectors>
+void multiply_rows(const GemmArgs& args, std::int64_t column) {
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
   Decoder decoder(w);
@@ -183,23 +207,7 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
       refer_to_strip(cursor, strip);
     else
       fill_strip(cursor, decoder, strip);
-    for (std::int64_t i = 0; i < args.m; i += step) {
-      PairTile tile;
-      tile.a = static_cast<const std::uint16_t*>(args.a) + i * args.a_stride + begin;
-      tile.a_stride = args.a_stride;
-      tile.y = args.y + i * args.y_stride + column;
-      tile.y_stride = args.y_stride;
-      tile.columns = args.n_end - column;
-      tile.first = begin == 0;
-      for (std::int64_t s = 0; s < strip.segments; ++s) {
-        tile.w = strip.pairs[s];
-        tile.pairs = (strip.lengths[s] + 1) / 2;
-        tile.scale = strip.scales[s];
-        fill_some_pair_rows<kRows, kVectors>(tile, args.m - i < step ? args.m - i : step);
-        tile.a += strip.lengths[s];
-        tile.first = false;
-      }
-    }
+    multiply_strip(args, strip, column, begin);
   }
 }
 

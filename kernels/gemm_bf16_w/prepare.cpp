@@ -1,7 +1,5 @@
 #include "kernels/gemm_bf16_w/prepare.h"
 
-#include "kernels/gemm_f32_w/prepare.h"
-
 namespace qb {
 
 bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k) {
@@ -9,9 +7,5 @@ bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k) {
 }
 
 Buffer prepare_bf16_w_ref(const PackedMatrix& weights) { return make_weight_codes(weights, LevelRounding::bf16); }
-Buffer prepare_bf16_w_avx2(const PackedMatrix& weights) { return make_weight_panels(weights, 8, LevelRounding::bf16); }
-Buffer prepare_bf16_w_avx512(const PackedMatrix& weights) {
-  return make_weight_panels(weights, 16, LevelRounding::bf16);
-}
 
 }  // namespace qb

@@ -1,6 +1,6 @@
 // Weights of any format with whole groups, in their bits, with levels that bf16 holds.
 #pragma once
-#include "kernels/packed_matrix.h"
+#include "kernels/gemm_f32_w/prepare.h"
 
 namespace qb {
 
@@ -8,7 +8,9 @@ namespace qb {
 bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k);
 
 Buffer prepare_bf16_w_ref(const PackedMatrix& weights);
-Buffer prepare_bf16_w_avx2(const PackedMatrix& weights);
-Buffer prepare_bf16_w_avx512(const PackedMatrix& weights);  ///< and for avx512bf16
+template <std::int64_t kLanes>
+Buffer prepare_bf16_w(const PackedMatrix& weights) {
+  return make_weight_panels(weights, kLanes, LevelRounding::bf16);
+}
 
 }  // namespace qb

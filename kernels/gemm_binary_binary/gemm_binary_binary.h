@@ -34,8 +34,5 @@ struct BinaryBinary {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_binary_binary_ref(const GemmArgs& args);
-void gemm_binary_binary_avx2(const GemmArgs& args);
-void gemm_binary_binary_avx512vpopcnt(const GemmArgs& args);
-void gemm_binary_binary_neon(const GemmArgs& args);
 
 }  // namespace qb

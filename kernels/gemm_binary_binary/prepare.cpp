@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "kernels/gemm_binary_binary/gemm_binary_binary.h"
-#include "kernels/panels.h"
 
 namespace qb {
 
@@ -30,29 +29,6 @@ const std::uint8_t* bits_of_row(const PackedMatrix& weights, std::int64_t j) {
   return weights.codes.as<std::uint8_t>() + j * weights.row_bytes();
 }
 
-Buffer interleave(const PackedMatrix& weights, const PanelShape& shape) {
-  const BinaryBinary at = describe(weights);
-  const std::int64_t bytes_per_column = round_up(weights.k, kWord) / 8 + 4 * at.groups, group_bytes = at.group / 8;
-  Buffer bytes(std::size_t(at.codes + round_up(weights.n, shape.vector) * bytes_per_column));
-  *bytes.as<BinaryBinary>() = at;
-  for (std::int64_t j = 0; j < weights.n; ++j) {
-    const std::int64_t first = j / shape.columns * shape.columns, column = j - first;
-    const std::int64_t width = std::min(shape.columns, round_up(weights.n - first, shape.vector));
-    const std::uint8_t* row = bits_of_row(weights, j);
-    std::byte* panel = bytes.data() + at.codes + first * bytes_per_column;
-    for (std::int64_t g = 0; g < at.groups; ++g) {
-      const std::int64_t begin = g * group_bytes, end = std::min(begin + group_bytes, round_up(weights.k, kWord) / 8);
-      std::byte* group = panel + width * (begin + 4 * g);
-      for (std::int64_t b = begin; b < std::min(end, weights.row_bytes()); ++b) {
-        const std::int64_t place = b - begin;
-        group[place / shape.quad * width * shape.quad + column * shape.quad + place % shape.quad] = std::byte(row[b]);
-      }
-      reinterpret_cast<float*>(group + width * (end - begin))[column] = scale_of(weights, at, j, g);
-    }
-  }
-  return bytes;
-}
-
 }  // namespace
 
 bool gemm_binary_binary_accepts(const QuantFormat& format, std::int64_t k) {
@@ -74,8 +50,27 @@ Buffer prepare_binary_binary_ref(const PackedMatrix& weights) {
   return bytes;
 }
 
-Buffer prepare_binary_binary_avx2(const PackedMatrix& weights) { return interleave(weights, {64, 32, 1}); }
-Buffer prepare_binary_binary_avx512vpopcnt(const PackedMatrix& weights) { return interleave(weights, {32, 16, 4}); }
-Buffer prepare_binary_binary_neon(const PackedMatrix& weights) { return interleave(weights, {16, 4, 4}); }
+Buffer prepare_binary_panels(const PackedMatrix& weights, const PanelShape& shape) {
+  const BinaryBinary at = describe(weights);
+  const std::int64_t bytes_per_column = round_up(weights.k, kWord) / 8 + 4 * at.groups, group_bytes = at.group / 8;
+  Buffer bytes(std::size_t(at.codes + round_up(weights.n, shape.vector) * bytes_per_column));
+  *bytes.as<BinaryBinary>() = at;
+  for (std::int64_t j = 0; j < weights.n; ++j) {
+    const std::int64_t first = j / shape.columns * shape.columns, column = j - first;
+    const std::int64_t width = std::min(shape.columns, round_up(weights.n - first, shape.vector));
+    const std::uint8_t* row = bits_of_row(weights, j);
+    std::byte* panel = bytes.data() + at.codes + first * bytes_per_column;
+    for (std::int64_t g = 0; g < at.groups; ++g) {
+      const std::int64_t begin = g * group_bytes, end = std::min(begin + group_bytes, round_up(weights.k, kWord) / 8);
+      std::byte* group = panel + width * (begin + 4 * g);
+      for (std::int64_t b = begin; b < std::min(end, weights.row_bytes()); ++b) {
+        const std::int64_t place = b - begin;
+        group[place / shape.quad * width * shape.quad + column * shape.quad + place % shape.quad] = std::byte(row[b]);
+      }
+      reinterpret_cast<float*>(group + width * (end - begin))[column] = scale_of(weights, at, j, g);
+    }
+  }
+  return bytes;
+}
 
 }  // namespace qb

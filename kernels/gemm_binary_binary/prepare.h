@@ -1,6 +1,7 @@
 // Sign bits of weights in the order in which the kernels read them.
 #pragma once
 #include "kernels/packed_matrix.h"
+#include "kernels/panels.h"
 
 namespace qb {
 
@@ -8,8 +9,12 @@ namespace qb {
 bool gemm_binary_binary_accepts(const QuantFormat& format, std::int64_t k);
 
 Buffer prepare_binary_binary_ref(const PackedMatrix& weights);
-Buffer prepare_binary_binary_avx2(const PackedMatrix& weights);
-Buffer prepare_binary_binary_avx512vpopcnt(const PackedMatrix& weights);
-Buffer prepare_binary_binary_neon(const PackedMatrix& weights);
+
+/// Panels of any shape, as gemm_binary_binary.h describes.
+Buffer prepare_binary_panels(const PackedMatrix& weights, const PanelShape& shape);
+template <std::int64_t kColumns, std::int64_t kVector, std::int64_t kQuad>
+Buffer prepare_binary_binary(const PackedMatrix& weights) {
+  return prepare_binary_panels(weights, {kColumns, kVector, kQuad});
+}
 
 }  // namespace qb

@@ -22,8 +22,5 @@ namespace qb {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_f32_f32_ref(const GemmArgs& args);
-void gemm_f32_f32_avx2(const GemmArgs& args);
-void gemm_f32_f32_avx512(const GemmArgs& args);
-void gemm_f32_f32_neon(const GemmArgs& args);
 
 }  // namespace qb

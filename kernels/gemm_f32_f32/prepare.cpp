@@ -4,9 +4,8 @@
 
 namespace qb {
 
-namespace {
-
-Buffer decode_into_panels(const PackedMatrix& weights, const PanelShape& shape) {
+Buffer prepare_f32_f32_panels(const PackedMatrix& weights, std::int64_t columns, std::int64_t vector) {
+  const PanelShape shape{columns, vector, 1};
   Buffer bytes(sizeof(float) * std::size_t(panel_elements(shape, weights.n, weights.k)));
   std::vector<float> row(std::size_t(weights.k));
   for (std::int64_t j = 0; j < weights.n; ++j) {
@@ -16,13 +15,8 @@ Buffer decode_into_panels(const PackedMatrix& weights, const PanelShape& shape) 
   return bytes;
 }
 
-}  // namespace
-
 bool gemm_f32_f32_accepts(const QuantFormat&, std::int64_t) { return true; }
 
-Buffer prepare_f32_f32_ref(const PackedMatrix& weights) { return decode_into_panels(weights, {1, 1, 1}); }
-Buffer prepare_f32_f32_avx2(const PackedMatrix& weights) { return decode_into_panels(weights, {16, 8, 1}); }
-Buffer prepare_f32_f32_avx512(const PackedMatrix& weights) { return decode_into_panels(weights, {64, 16, 1}); }
-Buffer prepare_f32_f32_neon(const PackedMatrix& weights) { return decode_into_panels(weights, {16, 4, 1}); }
+Buffer prepare_f32_f32_ref(const PackedMatrix& weights) { return prepare_f32_f32_panels(weights, 1, 1); }
 
 }  // namespace qb

@@ -129,50 +129,46 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, Strip<Vector, kVectors>& 
   }
 }
 
-/// Adds the strip's part of the product to some rows of y.
-template <class Vector, int kRows, int kTileVectors, int kVectors>
-QB_INLINE void multiply_strip(const Strip<Vector, kVectors>& strip, Tile tile, std::int64_t rows) {
-  tile.w = strip.levels[0];
-  tile.w_stride = strip.kWidth;
-  const auto* first_column = tile.w;
-  for (std::int64_t s = 0; s < strip.segments; ++s) {
-    tile.depth = strip.lengths[s];
-    tile.scale = strip.scales[s];
-    Tile part = tile;
-    for (int v = 0; v < kVectors; v += kTileVectors) {
-      part.w = first_column + v * Vector::kLanes;
-      part.scale = tile.scale + v * Vector::kLanes;
-      part.y = tile.y + v * Vector::kLanes;
-      part.columns = tile.columns - v * Vector::kLanes;
-      fill_some_rows<Vector, kRows, kTileVectors>(part, rows);
+/// Adds the strip's part of the product to all rows of y: activations and results from the strip's first step and
+/// column on. A function of its own, so that one is compiled for all decoders.
+template <class Vector, int kVectors>
+__attribute__((noinline)) void multiply_strip(const GemmArgs& args, const Strip<Vector, kVectors>& strip,
+                                              std::int64_t column, std::int64_t begin) {
+  constexpr int kTileVectors = kVectors < Vector::kTileVectors ? kVectors : Vector::kTileVectors;
+  constexpr int kRows = kTileVectors == 1 ? 12 : 6;
+  const std::int64_t step = even_step(args.m, kRows);
+  for (std::int64_t i = 0; i < args.m; i += step) {
+    const std::int64_t rows = args.m - i < step ? args.m - i : step;
+    std::int64_t t = 0;
+    for (std::int64_t s = 0; s < strip.segments; ++s) {
+      for (int v = 0; v < kVectors; v += kTileVectors) {
+        const std::int64_t first = v * Vector::kLanes;
+        const Tile tile{.a = static_cast<const float*>(args.a) + i * args.a_stride + begin + t,
+                        .a_stride = args.a_stride,
+                        .w = strip.levels[t] + first,
+                        .w_stride = strip.kWidth,
+                        .depth = strip.lengths[s],
+                        .y = args.y + i * args.y_stride + column + first,
+                        .y_stride = args.y_stride,
+                        .columns = args.n_end - column - first,
+                        .scale = strip.scales[s] + first,
+                        .first = begin + t == 0};
+        fill_some_rows<Vector, kRows, kTileVectors>(tile, rows);
+      }
+      t += strip.lengths[s];
     }
-    tile.a += tile.depth;
-    first_column += tile.depth * tile.w_stride;
-    tile.first = false;
   }
 }
 
 template <class Vector, class Decoder, int kVectors>
 void multiply_rows(const GemmArgs& args, std::int64_t column) {
-  constexpr int kTileVectors = kVectors < Vector::kTileVectors ? kVectors : Vector::kTileVectors;
-  constexpr int kRows = kTileVectors == 1 ? 12 : 6;
-  const std::int64_t step = even_step(args.m, kRows);
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * Vector::kLanes);
   Decoder decoder(w);
   Strip<Vector, kVectors> strip;
   for (std::int64_t begin = 0; !cursor.done(); begin += strip.depth) {
     fill_strip(cursor, decoder, strip);
-    for (std::int64_t i = 0; i < args.m; i += step) {
-      Tile tile{};
-      tile.a = static_cast<const float*>(args.a) + i * args.a_stride + begin;
-      tile.a_stride = args.a_stride;
-      tile.y = args.y + i * args.y_stride + column;
-      tile.y_stride = args.y_stride;
-      tile.columns = args.n_end - column;
-      tile.first = begin == 0;
-      multiply_strip<Vector, kRows, kTileVectors>(strip, tile, args.m - i < step ? args.m - i : step);
-    }
+    multiply_strip(args, strip, column, begin);
   }
 }
 

@@ -262,9 +262,5 @@ bool gemm_f32_w_accepts(const QuantFormat& format, std::int64_t) {
 }
 
 Buffer prepare_f32_w_ref(const PackedMatrix& weights) { return make_weight_codes(weights, LevelRounding::none); }
-Buffer prepare_f32_w_avx2(const PackedMatrix& weights) { return make_weight_panels(weights, 8, LevelRounding::none); }
-Buffer prepare_f32_w_avx512(const PackedMatrix& weights) {
-  return make_weight_panels(weights, 16, LevelRounding::none);
-}
 
 }  // namespace qb

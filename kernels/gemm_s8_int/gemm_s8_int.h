@@ -76,22 +76,5 @@ struct S8Int {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_s8_int_ref(const GemmArgs& args);
-void gemm_s8_int_neon(const GemmArgs& args);
-void gemm_s8_int_dotprod(const GemmArgs& args);
-void gemm_s8_int_i8mm(const GemmArgs& args);
-void gemm_s8_int_avx2(const GemmArgs& args);
-void gemm_s8_int_avxvnni(const GemmArgs& args);
-void gemm_s8_int1_avx512vnni(const GemmArgs& args);
-void gemm_s8_int2_avx512vnni(const GemmArgs& args);
-void gemm_s8_int3_avx512vnni(const GemmArgs& args);
-void gemm_s8_int4_avx512vnni(const GemmArgs& args);
-void gemm_s8_int5_avx512vnni(const GemmArgs& args);
-void gemm_s8_int6_avx512vnni(const GemmArgs& args);
-void gemm_s8_int7_avx512vnni(const GemmArgs& args);
-void gemm_s8_int8_avx512vnni(const GemmArgs& args);
-void gemm_s8_int_levels4_avx512vnni(const GemmArgs& args);
-void gemm_s8_int_levels4_avx512vbmi(const GemmArgs& args);
-void gemm_s8_int_levels6_avx512vnni(const GemmArgs& args);
-void gemm_s8_int_levels6_avx512vbmi(const GemmArgs& args);
 
 }  // namespace qb

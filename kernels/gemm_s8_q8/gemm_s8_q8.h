@@ -35,11 +35,5 @@ struct S8Q8 {
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_s8_q8_ref(const GemmArgs& args);
-void gemm_s8_q8_avx2(const GemmArgs& args);
-void gemm_s8_q8_avxvnni(const GemmArgs& args);
-void gemm_s8_q8_avx512vnni(const GemmArgs& args);
-void gemm_s8_q8_neon(const GemmArgs& args);
-void gemm_s8_q8_dotprod(const GemmArgs& args);
-void gemm_s8_q8_i8mm(const GemmArgs& args);
 
 }  // namespace qb

@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
-#include "kernels/panels.h"
 
 namespace qb {
 
@@ -39,15 +38,6 @@ Buffer widen_into_panels(const PackedMatrix& weights, const PanelShape& shape, s
   return bytes;
 }
 
-Buffer widen_unsigned(const PackedMatrix& weights, const PanelShape& shape) {
-  return widen_into_panels(weights, shape, weights.k, 0);
-}
-
-/// ARM multiplies signed bytes with signed bytes, and reads 16 activations at a time.
-Buffer widen_signed(const PackedMatrix& weights, std::int64_t quad) {
-  return widen_into_panels(weights, {16, 8, quad}, round_up(weights.k, 16), 1 << (weights.format.bits - 1));
-}
-
 }  // namespace
 
 std::int64_t exact_int32_depth(const QuantFormat& format) {
@@ -66,12 +56,15 @@ bool gemm_s8_q8_accepts(const QuantFormat& format, std::int64_t) {
   return format.kind == CodeKind::integer && format.sharing != Sharing::group && !format.offsets;
 }
 
-Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return widen_unsigned(weights, {1, 1, 1}); }
-Buffer prepare_s8_q8_avx2(const PackedMatrix& weights) { return widen_unsigned(weights, {16, 8, 2}); }
-Buffer prepare_s8_q8_avxvnni(const PackedMatrix& weights) { return widen_unsigned(weights, {16, 8, 4}); }
-Buffer prepare_s8_q8_avx512vnni(const PackedMatrix& weights) { return widen_unsigned(weights, {64, 16, 4}); }
-Buffer prepare_s8_q8_neon(const PackedMatrix& weights) { return widen_signed(weights, 2); }
-Buffer prepare_s8_q8_dotprod(const PackedMatrix& weights) { return widen_signed(weights, 4); }
-Buffer prepare_s8_q8_i8mm(const PackedMatrix& weights) { return widen_signed(weights, 8); }
+Buffer prepare_s8_q8_unsigned(const PackedMatrix& weights, const PanelShape& shape) {
+  return widen_into_panels(weights, shape, weights.k, 0);
+}
+
+/// ARM multiplies signed bytes with signed bytes, and reads 16 activations at a time.
+Buffer prepare_s8_q8_signed(const PackedMatrix& weights, std::int64_t quad) {
+  return widen_into_panels(weights, {16, 8, quad}, round_up(weights.k, 16), 1 << (weights.format.bits - 1));
+}
+
+Buffer prepare_s8_q8_ref(const PackedMatrix& weights) { return prepare_s8_q8_unsigned(weights, {1, 1, 1}); }
 
 }  // namespace qb

@@ -1,7 +1,5 @@
 // Kernels that are wrong in one element per call. A program that links this file has them in its table; it proves that
 // what claims to find wrong kernels finds them. Linked into test programs only, through the target qb_faulty_kernels.
-#include <limits>
-
 #include "kernels/depthwise_f32_f32/depthwise_f32_f32.h"
 #include "kernels/depthwise_f32_f32/prepare.h"
 #include "kernels/depthwise_s8_q8/depthwise_s8_q8.h"
@@ -41,19 +39,37 @@ void depthwise_s8_q8_faulty(const DepthwiseArgs& args) {
   first = spoilt(first);
 }
 
-constexpr std::int64_t kAnyRows = std::numeric_limits<std::int64_t>::max();
-
 constexpr KernelInfo kFaulty[] = {
-    {"gemm_f32_f32_faulty", "gemm_f32_f32", Activations::f32, gemm_f32_f32_accepts, prepare_f32_f32_ref,
-     gemm_f32_f32_faulty, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
-    {"gemm_s8_q8_faulty", "gemm_s8_q8", Activations::s8, gemm_s8_q8_accepts, prepare_s8_q8_ref, gemm_s8_q8_faulty,
-     Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true},
-    {"depthwise_f32_f32_faulty", "depthwise_f32_f32", Activations::f32, depthwise_f32_f32_accepts,
-     prepare_depthwise_f32_f32, nullptr, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true,
-     Operation::depthwise, depthwise_f32_f32_faulty},
-    {"depthwise_s8_q8_faulty", "depthwise_s8_q8", Activations::s8, depthwise_s8_q8_accepts, prepare_depthwise_s8_q8,
-     nullptr, Isa::none, 1, 1, kAnyRows, false, false, /*by_name_only=*/true, Operation::depthwise,
-     depthwise_s8_q8_faulty},
+    {.name = "gemm_f32_f32_faulty",
+     .family = "gemm_f32_f32",
+     .activations = Activations::f32,
+     .accepts = gemm_f32_f32_accepts,
+     .prepare = prepare_f32_f32_ref,
+     .run = gemm_f32_f32_faulty,
+     .by_name_only = true},
+    {.name = "gemm_s8_q8_faulty",
+     .family = "gemm_s8_q8",
+     .activations = Activations::s8,
+     .accepts = gemm_s8_q8_accepts,
+     .prepare = prepare_s8_q8_ref,
+     .run = gemm_s8_q8_faulty,
+     .by_name_only = true},
+    {.name = "depthwise_f32_f32_faulty",
+     .family = "depthwise_f32_f32",
+     .activations = Activations::f32,
+     .operation = Operation::depthwise,
+     .accepts = depthwise_f32_f32_accepts,
+     .prepare = prepare_depthwise_f32_f32,
+     .depthwise = depthwise_f32_f32_faulty,
+     .by_name_only = true},
+    {.name = "depthwise_s8_q8_faulty",
+     .family = "depthwise_s8_q8",
+     .activations = Activations::s8,
+     .operation = Operation::depthwise,
+     .accepts = depthwise_s8_q8_accepts,
+     .prepare = prepare_depthwise_s8_q8,
+     .depthwise = depthwise_s8_q8_faulty,
+     .by_name_only = true},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "kernels/base/error.h"
+#include "kernels/base/files.h"
 
 namespace qb {
 
@@ -70,7 +71,31 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512")) == "gemm_s8_q8_avxvnni");
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512vnni")) == "gemm_s8_q8_avx512vnni");
   CHECK(chosen("best", Activations::s8, "q4c", isa_cap("best")) == "gemm_s8_int4_avx512vnni");
+#elif defined(__aarch64__)
+  CHECK(chosen("best", Activations::f32, "q4g32", Isa::neon) == "gemm_f32_f32_neon");  // not the reference of _f32_w
+  CHECK(chosen("best", Activations::bf16, "q4g32", Isa::neon) == "gemm_bf16_w_ref");
 #endif
+}
+
+TEST_CASE("every source of a variant has its row") {
+  const auto folder = std::filesystem::path(QB_SOURCE_ROOT) / "kernels";
+  const std::string table = read_text(folder / "kernel_table.inc");
+  const std::set<std::string> suffixes = {"ref",        "avx2",       "avxvnni",    "avx512",
+                                          "avx512bf16", "avx512vnni", "avx512vbmi", "avx512vpopcnt",
+                                          "neon",       "dotprod",    "i8mm"};
+  int variants = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::string stem = entry.path().stem(), family = entry.path().parent_path().filename();
+    const std::string suffix = stem.substr(stem.rfind('_') + 1);
+    if (entry.path().extension() != ".cpp" || !stem.starts_with(family) || !suffixes.contains(suffix)) continue;
+    if (!family.starts_with("gemm_") && !family.starts_with("depthwise_")) continue;
+    ++variants;
+    const std::string part = stem.substr(family.size(), stem.size() - family.size() - suffix.size() - 1);
+    const std::string product = "QB_PRODUCT(" + family + ", " + part + ", " + suffix + ",";
+    const std::string depthwise = "QB_DEPTHWISE(" + family + ", " + suffix + ",";
+    CHECK_MESSAGE((table.find(product) != table.npos || table.find(depthwise) != table.npos), stem);
+  }
+  CHECK(variants > 40);
 }
 
 TEST_CASE("reference is the family's reference, under any cap") {
