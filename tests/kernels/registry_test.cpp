@@ -79,7 +79,7 @@ TEST_CASE("best is the last usable variant of the most specific family") {
 
 TEST_CASE("every source of a variant has its row") {
   const auto folder = std::filesystem::path(QB_SOURCE_ROOT) / "kernels";
-  const std::string table = read_text(folder / "kernel_table.inc");
+  const std::string table = read_file(folder / "kernel_table.inc");
   const std::set<std::string> suffixes = {"ref",        "avx2",       "avxvnni",    "avx512",
                                           "avx512bf16", "avx512vnni", "avx512vbmi", "avx512vpopcnt",
                                           "neon",       "dotprod",    "i8mm"};
