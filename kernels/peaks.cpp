@@ -146,13 +146,14 @@ double compute_rate_now(Limit limit, int threads, double seconds) {
   return std::accumulate(operations.begin(), operations.end(), 0.0) / took;
 }
 
-double read_rate_now(const void* bytes, std::int64_t size, int threads) {
-  QB_EXPECTS(threads >= 1 && size > 0 && size % (4096 * threads) == 0);
+double read_rate_now(const void* bytes, std::int64_t size, int threads, std::int64_t times) {
+  QB_EXPECTS(threads >= 1 && size > 0 && size % (4096 * threads) == 0 && times >= 1);
   const ReadLoop loop = loops_for(host_isa()).read;
   const std::int64_t part = size / threads;
-  const double took =
-      timed_in_team(threads, [&](std::int64_t t) { loop(static_cast<const std::byte*>(bytes) + t * part, part); });
-  return double(size) / took;
+  const double took = timed_in_team(threads, [&](std::int64_t t) {
+    for (std::int64_t i = 0; i < times; ++i) loop(static_cast<const std::byte*>(bytes) + t * part, part);
+  });
+  return double(size * times) / took;
 }
 
 Peaks measure_peaks(int threads, double budget_s) {

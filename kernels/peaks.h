@@ -26,8 +26,8 @@ std::string_view name_of(Limit limit);
 /// has no such instruction. Not for Limit::read.
 double compute_rate_now(Limit limit, int threads, double seconds);
 
-/// Bytes per second of reading `size` bytes once, by those threads, each its part. `size` a multiple of 4096 * threads,
-/// `bytes` 64-byte aligned.
-double read_rate_now(const void* bytes, std::int64_t size, int threads);
+/// Bytes per second of reading `size` bytes `times` times, by those threads, each its part. `size` a multiple of
+/// 4096 * threads, `bytes` 64-byte aligned.
+double read_rate_now(const void* bytes, std::int64_t size, int threads, std::int64_t times = 1);
 
 }  // namespace qb

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "kernels/base/clock.h"
 
@@ -16,66 +15,51 @@ constexpr int kPeakSlices = 5;
 constexpr double kPeakSliceSeconds = 0.0003;
 constexpr int kMostSlices = 9;
 
-/// One kernel in one cell.
+/// One candidate on one number of threads.
 struct Turn {
   TableRow row;
-  Subject* subject = nullptr;
-  int slices = 1;             ///< per turn
-  std::int64_t products = 1;  ///< per slice
+  const Candidate* what = nullptr;
+  int slices = 1;         ///< per turn
+  std::int64_t runs = 1;  ///< per slice
 };
 
 double median_of(std::vector<double> values) { return spread_of(std::move(values)).median; }
 
-double seconds_of(Subject& subject, const Problem& problem, int threads, std::int64_t products) {
+double seconds_of(const Candidate& what, int threads, std::int64_t runs) {
   const std::int64_t start = now_ns();
-  for (std::int64_t i = 0; i < products; ++i) multiply(subject, problem, threads);
+  for (std::int64_t i = 0; i < runs; ++i) what.run(threads);
   return double(now_ns() - start) * 1e-9;
 }
 
 /// Proves the kernel on one thread and on `threads`.
-Comparison prove(Subject& subject, const Problem& problem, const Expectation& expected, int threads) {
-  multiply(subject, problem, 1);
-  const std::vector<float> alone = subject.y;
-  Comparison proof = compare(*subject.kernel, problem, expected, alone);
+Comparison prove(const Candidate& what, int threads) {
+  what.run(1);
+  const std::vector<float> alone(what.result().begin(), what.result().end());
+  Comparison proof = what.compare();
   if (threads == 1 || !proof.fault.empty()) return proof;
-  multiply(subject, problem, threads);
-  if (subject.kernel->peer) return compare(*subject.kernel, problem, expected, subject.y);
-  if (subject.y != alone) proof.fault = "wrong result: the bits depend on the number of threads";
+  what.run(threads);
+  if (what.kernel->peer) return what.compare();
+  if (!std::ranges::equal(what.result(), alone)) proof.fault = "wrong result: the bits depend on the number of threads";
   return proof;
 }
 
-Turn make_turn(const Bench& bench, const Problem& problem, const LayerShape& shape, int threads, Subject& subject,
-               const Expectation& expected) {
+Turn make_turn(const Bench& bench, const QuantFormat& format, const LayerShape& shape, int threads,
+               const Candidate& what) {
   Turn turn;
-  turn.row.kernel = subject.kernel;
-  turn.row.format = problem.weights->format;
+  turn.row.kernel = what.kernel;
+  turn.row.format = format;
   turn.row.shape = shape;
   turn.row.threads = threads;
-  turn.row.weight_bytes = std::int64_t(subject.weights.front().bytes.size());
-  turn.row.proof = prove(subject, problem, expected, threads);
-  turn.subject = &subject;
+  turn.row.bytes = what.bytes;
+  turn.row.cold = what.cold;
+  turn.row.proof = prove(what, threads);
+  turn.what = &what;
   if (!turn.row.proof.fault.empty()) return turn;
   double least = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 2; ++i) least = std::min(least, seconds_of(subject, problem, threads, 1));
+  for (int i = 0; i < 2; ++i) least = std::min(least, seconds_of(what, threads, 1));
   turn.slices = int(std::clamp<double>(std::ceil(bench.block_s / least), 1, kMostSlices));
-  turn.products = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / least));
+  turn.runs = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / least));
   return turn;
-}
-
-/// Bytes per second of reading as many copies of the weights as a slice has products: copies that are half of all away
-/// from those, but in the same kind of memory. 0 for weights of less than a page per thread.
-double cold_read_rate(const Turn& turn, std::size_t slice) {
-  const std::vector<PreparedMatrix>& copies = turn.subject->weights;
-  const int threads = turn.row.threads;
-  const std::int64_t size = turn.row.weight_bytes / (4096 * threads) * 4096 * threads;
-  if (size == 0) return 0;
-  double seconds = 0;
-  for (std::int64_t i = 0; i < turn.products; ++i) {
-    const std::size_t ahead = copies.size() / 2 + slice * std::size_t(turn.products) + std::size_t(i);
-    const Buffer& bytes = copies[(turn.subject->next + ahead) % copies.size()].bytes;
-    seconds += double(size) / read_rate_now(bytes.data(), size, threads);
-  }
-  return double(size * turn.products) / seconds;
 }
 
 double arithmetic_rate(Limit limit, int threads) {
@@ -84,18 +68,19 @@ double arithmetic_rate(Limit limit, int threads) {
   return median_of(std::move(rates));
 }
 
-/// The limit's loop, then directly the products. The first round decides what limits a cold product.
-void take_turn(Turn& turn, const Problem& problem) {
+/// The limit's loop, then directly the kernel. The first round decides what the limit is.
+void take_turn(Turn& turn) {
   TableRow& row = turn.row;
-  const bool cold = row.shape.m == 1, first = row.time_ns.empty();
-  if (!cold && turn.slices > 1) multiply(*turn.subject, problem, row.threads);  // others have used the caches since
-  if (first) row.limit = arithmetic_of(*row.kernel);
-  double rate = arithmetic_rate(arithmetic_of(*row.kernel), row.threads);
+  const Candidate& what = *turn.what;
+  const bool first = row.time_ns.empty();
+  if (!what.cold && turn.slices > 1) what.run(row.threads);  // others have used the caches since
+  if (first) row.limit = what.arithmetic;
+  double rate = arithmetic_rate(what.arithmetic, row.threads);
   double least_s = operations(row.shape) / rate;
-  if (cold && (first || row.limit == Limit::read)) {
+  if (what.read_rate && (first || row.limit == Limit::read)) {
     std::vector<double> reads;
-    for (int i = 0; i < turn.slices; ++i) reads.push_back(cold_read_rate(turn, std::size_t(i)));
-    const double read = median_of(std::move(reads)), read_s = double(row.weight_bytes) / read;
+    for (int i = 0; i < turn.slices; ++i) reads.push_back(what.read_rate(row.threads, turn.runs, std::size_t(i)));
+    const double read = median_of(std::move(reads)), read_s = double(row.bytes) / read;
     if (read > 0 && (!first || !(read_s < least_s))) {
       row.limit = Limit::read;
       rate = read;
@@ -103,8 +88,7 @@ void take_turn(Turn& turn, const Problem& problem) {
     }
   }
   std::vector<double> times;
-  for (int i = 0; i < turn.slices; ++i)
-    times.push_back(seconds_of(*turn.subject, problem, row.threads, turn.products) / double(turn.products));
+  for (int i = 0; i < turn.slices; ++i) times.push_back(seconds_of(what, row.threads, turn.runs) / double(turn.runs));
   const double took = median_of(std::move(times));
   row.time_ns.push_back(took * 1e9);
   row.limit_rate.push_back(rate);
@@ -154,30 +138,16 @@ Spread spread_of(std::vector<double> values) {
 
 double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * double(shape.n) * double(shape.k); }
 
-std::vector<TableRow> measure_product(const Bench& bench, const Problem& problem, const LayerShape& shape,
-                                      const std::vector<int>& thread_counts,
-                                      const std::vector<const PreparedMatrix*>& kernels) {
-  std::map<const KernelInfo*, Expectation> expected;
-  std::vector<Subject> subjects;
-  for (const PreparedMatrix* weights : kernels) {
-    const KernelInfo& reference = reference_of(*weights->kernel);
-    if (!expected.contains(&reference)) expected.emplace(&reference, expected_of(reference, problem));
-    Subject subject{
-        .kernel = weights->kernel,
-        .weights = std::vector<PreparedMatrix>(shape.m == 1 ? copies_in(bench.cold_bytes, *weights) : 1, *weights),
-        .y = std::vector<float>(std::size_t(shape.m * shape.n)),
-        .scratch = {}};
-    subjects.push_back(std::move(subject));
-  }
+std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
+                                   const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates) {
   std::vector<TableRow> rows;
   for (const int threads : thread_counts) {
     std::vector<Turn> turns;
-    for (Subject& subject : subjects)
-      turns.push_back(make_turn(bench, problem, shape, threads, subject, expected.at(&reference_of(*subject.kernel))));
+    for (const Candidate& what : candidates) turns.push_back(make_turn(bench, format, shape, threads, what));
     for (int round = 0; round < bench.rounds; ++round)
       for (std::size_t i = 0; i < turns.size(); ++i) {
         Turn& turn = turns[(i + std::size_t(round)) % turns.size()];
-        if (turn.row.proof.fault.empty()) take_turn(turn, problem);
+        if (turn.row.proof.fault.empty()) take_turn(turn);
       }
     compare_with_peers(turns);
     for (Turn& turn : turns) rows.push_back(std::move(turn.row));

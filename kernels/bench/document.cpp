@@ -45,7 +45,7 @@ std::string goal_line(const GoalResult& one) {
     kernel = one.row->kernel->name;
     time = duration_text(spread_of(one.row->time_ns).median);
   }
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", one.goal->product, one.format, one.rows,
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", one.goal->product, one.format, one.shape,
                      one.threads, kernel, time, wanted_text(*one.goal), share + " % of " + limit, ratio, verdict(one));
 }
 
@@ -55,7 +55,7 @@ std::string misses(const std::vector<Goal>& goals, const std::vector<GoalResult>
     std::vector<std::string> where;
     for (const GoalResult& one : judged)
       if (one.goal == &goal && !one.met)
-        where.push_back(fmt::format("{} × {} rows × {}T", one.format, one.rows, one.threads));
+        where.push_back(fmt::format("{} × {} × {}T", one.format, one.shape, one.threads));
     if (where.empty()) continue;
     text += fmt::format("- **{}** ({}): {}\n", goal.product, join(where, ", "),
                         goal.explanation.empty() ? "not explained yet." : goal.explanation);
@@ -86,7 +86,7 @@ std::string performance_page(const Table& table, const std::vector<Goal>& goals,
       "limits](performance.svg)\n\n",
       met, known, judged.size() - known);
   page +=
-      "| product | format | rows | threads | our best kernel | time | wanted | share of limit | ratio to best peer | "
+      "| product | format | shape | threads | our best kernel | time | wanted | share of limit | ratio to best peer | "
       "verdict |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
   for (const GoalResult& one : judged) page += goal_line(one);
   page += "\n## Misses\n\n" + misses(goals, judged) + "\n## Goals measured elsewhere\n\n";
@@ -109,8 +109,8 @@ std::string shares_picture(const std::vector<GoalResult>& judged) {
     if (one.row == nullptr || std::isnan(one.share.median)) continue;
     const int y = kTop + kStep * line++;
     const double width = kScale * std::min(100.0, 100 * one.share.median);
-    bars += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{} × {}, {} rows, {}T</text>", kLabel - 6,
-                        y + kBar - 3, name_of(one.row->kernel->activations), one.format, one.rows, one.threads);
+    bars += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{} × {}, {}, {}T</text>", kLabel - 6, y + kBar - 3,
+                        name_of(one.row->kernel->activations), one.format, one.shape, one.threads);
     bars += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" fill=\"{}\"/>", kLabel, y, width, kBar,
                         one.row->limit == Limit::read ? "#7aa6c2" : "#4c8c5a");
     bars += fmt::format("<text x=\"{:.1f}\" y=\"{}\">{:.0f} %</text>", kLabel + width + 4, y + kBar - 3,

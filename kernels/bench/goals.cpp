@@ -28,6 +28,15 @@ Activations activations_named(Fields& fields, const std::string& name) {
   fields.fail("activations", fmt::format("'{}' is not known{}", name, suggestion(name, known)));
 }
 
+Work work_named(Fields& fields, const std::string& name) {
+  std::vector<std::string> known;
+  for (int i = 0; i < kWorks; ++i) {
+    known.emplace_back(name_of(Work(i)));
+    if (known.back() == name) return Work(i);
+  }
+  fields.fail("work", fmt::format("'{}' is not known{}", name, suggestion(name, known)));
+}
+
 Goal goal_from(const Json& object, const std::string& where) {
   Fields fields(object, where, Blame::user);
   Goal goal;
@@ -41,7 +50,8 @@ Goal goal_from(const Json& object, const std::string& where) {
     goal.activations.push_back(activations_named(fields, name));
   goal.formats = fields.texts("formats");
   for (std::string& text : goal.formats) text = to_text(parse_quant_format(text));
-  goal.rows = fields.integers("rows");
+  goal.work = work_named(fields, fields.text_or("work", "product"));
+  if (goal.work == Work::product) goal.rows = fields.integers("rows");
   for (const std::int64_t rows : goal.rows)
     if (rows < 1 || rows > kMostRows) fields.fail("rows", fmt::format("{} is no number of rows", rows));
   goal.limit_share = fields.number_or("limit_share", 0);
@@ -53,17 +63,36 @@ Goal goal_from(const Json& object, const std::string& where) {
   return goal;
 }
 
-/// The fastest of our kernels that did this product rightly; null when there is none.
+std::string rows_text(std::int64_t rows) { return fmt::format("{} {}", rows, rows == 1 ? "row" : "rows"); }
+
+/// What a goal calls the shape of a row; empty where it is not meant.
+std::string shape_for(const Goal& goal, const TableRow& row) {
+  if (row.shape.work != goal.work) return {};
+  return goal.work == Work::product ? rows_text(row.shape.m) : to_text(row.shape);
+}
+
+/// The fastest of our kernels that did this rightly; null when there is none.
 const TableRow* best_row(const Goal& goal, const Table& table, const GoalResult& wanted) {
   const TableRow* best = nullptr;
   for (const TableRow& row : table.rows) {
-    if (row.kernel->peer || row.time_ns.empty() || row.threads != wanted.threads || row.shape.m != wanted.rows)
-      continue;
-    if (to_text(row.format) != wanted.format) continue;
+    if (row.kernel->peer || row.time_ns.empty() || row.threads != wanted.threads) continue;
+    if (to_text(row.format) != wanted.format || shape_for(goal, row) != wanted.shape) continue;
     if (std::ranges::find(goal.activations, row.kernel->activations) == goal.activations.end()) continue;
     if (best == nullptr || spread_of(row.time_ns).median < spread_of(best->time_ns).median) best = &row;
   }
   return best;
+}
+
+/// The shapes that a goal is judged on, each once, in the order of the table.
+std::vector<std::string> shapes_of(const Goal& goal, const Table& table) {
+  std::vector<std::string> shapes;
+  for (const std::int64_t rows : goal.rows) shapes.push_back(rows_text(rows));
+  if (goal.work == Work::product) return shapes;
+  for (const TableRow& row : table.rows) {
+    const std::string shape = shape_for(goal, row);
+    if (!shape.empty() && std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);
+  }
+  return shapes;
 }
 
 }  // namespace
@@ -84,9 +113,9 @@ std::vector<GoalResult> judge(const std::vector<Goal>& goals, const Table& table
   std::vector<GoalResult> all;
   for (const Goal& goal : goals)
     for (const std::string& format : goal.formats)
-      for (const std::int64_t rows : goal.rows)
+      for (const std::string& shape : shapes_of(goal, table))
         for (const int count : threads) {
-          GoalResult one{&goal, nullptr, format, rows, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
+          GoalResult one{&goal, nullptr, format, shape, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
           one.row = best_row(goal, table, one);
           if (one.row != nullptr) {
             one.share = spread_of(one.row->limit_share);

@@ -10,6 +10,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/base/files.h"
+#include "kernels/bench/choice.h"
 #include "kernels/bench/document.h"
 #include "kernels/bench/goals.h"
 #include "kernels/bench/measure.h"
@@ -26,7 +27,7 @@ void register_benchmarks(const Options& options) {
   for (const LayerShape& shape : options.shapes)
     for (const QuantFormat& format : options.formats)
       for (const KernelInfo& kernel : kernels()) {
-        if (!applies(kernel, format, shape.k)) continue;
+        if (shape.work != Work::product || !applies(kernel, format, shape.k)) continue;
         for (const int threads : options.threads) {
           const BenchmarkCase c{&kernel, format, shape, threads};
           const auto body = [=](benchmark::State& state) { measure(state, c, *place); };

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "kernels/bench/choice.h"
 #include "kernels/bench/random_matrix.h"
 
 namespace qb {
 
 namespace {
-
-constexpr std::int64_t kReferenceProducts = std::int64_t(1) << 26;  // multiply-adds that a reference is timed on
 
 /// Random activations and weights of the case's shape and format, unless the place has them.
 void make_operands(const BenchmarkCase& c, Workplace& place) {

@@ -15,7 +15,8 @@ namespace {
 const std::vector<std::string> kOptionNames = {"--table",        "--shapes=FILE",   "--formats=LIST",
                                                "--threads=LIST", "--kernels=LIST",  "--rounds=N",
                                                "--format=KIND",  "--document=FILE", "--goals=FILE"};
-const std::vector<std::string> kOutputs = {"text", "markdown", "csv", "json"};  // in the order of Output
+const std::vector<std::string> kOutputs = {"text", "markdown", "csv", "json"};       // in the order of Output
+const std::vector<const char*> kTableShapes = {"square-4096.txt", "depthwise.txt"};  // where none are asked for
 constexpr int kLeastRounds = 9;
 constexpr int kMostRounds = 1001;
 
@@ -59,7 +60,7 @@ Output output_in(std::string_view text) {
 /// Texts of the options that hold lists, and files, until all are seen.
 struct Lists {
   std::vector<std::filesystem::path> shape_files;
-  std::string formats = join(default_formats(), ",");
+  std::string formats = join(default_formats(), ","), plane_formats = join(default_plane_formats(), ",");
   std::string threads;
   std::string kernels = "best,peers";
 };
@@ -68,7 +69,7 @@ bool take_value(std::string_view argument, Options& options, Lists& lists) {
   if (const auto file = value_of(argument, "--shapes"))
     lists.shape_files.emplace_back(*file);
   else if (const auto formats = value_of(argument, "--formats"))
-    lists.formats = *formats;
+    lists.formats = lists.plane_formats = *formats;
   else if (const auto threads = value_of(argument, "--threads"))
     lists.threads = *threads;
   else if (const auto kernels = value_of(argument, "--kernels"))
@@ -89,15 +90,16 @@ bool take_value(std::string_view argument, Options& options, Lists& lists) {
 }  // namespace
 
 const char* const kUsage =
-    "quantbench-kernels: measures every kernel on matrix products, proves each result first\n"
+    "quantbench-kernels: measures every kernel, proves each result first\n"
     "  --table           families, formats, shapes and threads in interleaved rounds, one line per kernel\n"
     "  --format=KIND     of the table: text (default), markdown, csv, json (with every round)\n"
     "  --document=FILE   writes the table with the goals of --goals=FILE as a page\n"
     "  --kernels=LIST    of the table: kernel names, best, peers, reference, all (default: best,peers)\n"
     "  --rounds=N        of the table, at least 9 (default: 11)\n"
-    "  --shapes=FILE     'm n k # comment' per line; may be repeated (default: configs/shapes/square-4096.txt for the\n"
-    "                    table, else configs/shapes/*.txt)\n"
-    "  --formats=LIST    weight formats, separated by commas\n"
+    "  --shapes=FILE     a shape per line, as in configs/shapes; may be repeated (default: square-4096.txt and\n"
+    "                    depthwise.txt for the table, else all of configs/shapes)\n"
+    "  --formats=LIST    weight formats, separated by commas (default: of products all that have a family, of\n"
+    "                    convolutions f32 and q8c)\n"
     "  --threads=LIST    threads per product (default: 1,2 for the table where there are two, else 1)\n"
     "Without --table and --document: Google Benchmark's report and options, among them\n"
     "  --benchmark_filter=REGEX  --benchmark_min_time=SECONDS (default: 0.1)  --benchmark_repetitions=N\n"
@@ -109,6 +111,8 @@ std::vector<std::string> default_formats() {
           "e4m3c",     "e5m2c",    "e4m3g32.e8m0", "e2m1g16.e4m3", "binaryc", "q6g16.i8", "q5g32o.i6",
           "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
 }
+
+std::vector<std::string> default_plane_formats() { return {"f32", "q8c"}; }
 
 Options read_options(const std::vector<std::string_view>& arguments, const std::filesystem::path& shapes_folder) {
   Options options;
@@ -124,10 +128,12 @@ Options read_options(const std::vector<std::string_view>& arguments, const std::
   const bool table = options.table || !options.document.empty();
   if (lists.threads.empty()) lists.threads = table && hardware_threads() > 1 ? "1,2" : "1";
   for (const std::string_view text : split(lists.formats, ',')) options.formats.push_back(format_in(text));
+  for (const std::string_view text : split(lists.plane_formats, ',')) options.plane_formats.push_back(format_in(text));
   for (const std::string_view text : split(lists.kernels, ',')) options.kernels.push_back(kernel_in(text));
   for (const std::string_view text : split(lists.threads, ','))
     options.threads.push_back(number_in("--threads", text, 1, hardware_threads()));
-  if (lists.shape_files.empty() && table) lists.shape_files = {shapes_folder / "square-4096.txt"};
+  if (lists.shape_files.empty() && table)
+    for (const char* file : kTableShapes) lists.shape_files.push_back(shapes_folder / file);
   if (lists.shape_files.empty()) lists.shape_files = shape_files(shapes_folder);
   for (const std::filesystem::path& file : lists.shape_files)
     for (const LayerShape& shape : read_shapes(file)) options.shapes.push_back(shape);

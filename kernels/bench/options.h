@@ -16,7 +16,8 @@ enum class Output : std::uint8_t { text, markdown, csv, json };
 
 struct Options {
   std::vector<LayerShape> shapes;
-  std::vector<QuantFormat> formats;
+  std::vector<QuantFormat> formats;        ///< of products
+  std::vector<QuantFormat> plane_formats;  ///< of convolutions
   std::vector<int> threads;
   std::vector<std::string> kernels;  ///< names, or "best", "peers", "reference", "all"
   int rounds = 11;
@@ -29,6 +30,9 @@ struct Options {
 
 /// Formats that between them ask for every family of the table, in the order of the table of goals.
 std::vector<std::string> default_formats();
+
+/// Formats that ask for every family of convolutions.
+std::vector<std::string> default_plane_formats();
 
 /// Reads what Google Benchmark has left over. Throws InputError naming the option or value, what would be accepted and
 /// what is nearest.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "kernels/base/error.h"
 #include "kernels/base/files.h"
@@ -15,32 +16,100 @@ namespace {
 constexpr std::int64_t kLargest = 1'000'000;
 constexpr std::uint64_t kFileLimit = 1 << 20;
 
+/// The words of one line and how its faults are told.
+struct Line {
+  std::vector<std::string_view> words;
+  std::string where;
+
+  [[noreturn]] void fail(const std::string& fault) const { throw DataError(fmt::format("{}: {}", where, fault)); }
+
+  std::int64_t size_of(std::string_view word, std::int64_t least = 1) const {
+    const auto number = parse_int(word);
+    if (!number || *number < least || *number > kLargest)
+      fail(fmt::format("'{}' is no size; sizes are {} to {}", word, least, kLargest));
+    return *number;
+  }
+};
+
+LayerShape product_in(const Line& line) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string_view word : line.words) numbers.push_back(line.size_of(word));
+  if (numbers.size() != 3) line.fail(fmt::format("{} numbers; a shape is 'm n k # comment'", numbers.size()));
+  return {numbers[0], numbers[1], numbers[2]};
+}
+
+/// "c=64" and the like behind the first word, each name at most once.
+std::map<std::string, std::int64_t> settings_in(const Line& line, const std::vector<std::string>& known) {
+  std::map<std::string, std::int64_t> settings;
+  for (std::size_t i = 1; i < line.words.size(); ++i) {
+    const std::string_view word = line.words[i];
+    const std::size_t mark = word.find('=');
+    const std::string name(word.substr(0, mark));
+    if (mark == word.npos || std::ranges::find(known, name) == known.end())
+      line.fail(fmt::format("'{}' is not known; {}= are", word, join(known, "=, ")));
+    if (!settings.emplace(name, line.size_of(word.substr(mark + 1), name == "p" ? 0 : 1)).second)
+      line.fail(fmt::format("'{}=' stands twice", name));
+  }
+  return settings;
+}
+
+LayerShape depthwise_in(const Line& line) {
+  auto settings = settings_in(line, {"n", "c", "h", "w", "k", "s", "p"});
+  for (const char* name : {"c", "h", "w", "k"})
+    if (!settings.contains(name)) line.fail(fmt::format("'{}=' is missing", name));
+  const auto or_else = [&](const char* name, std::int64_t otherwise) {
+    return settings.contains(name) ? settings[name] : otherwise;
+  };
+  LayerShape shape;
+  shape.work = Work::depthwise;
+  const std::int64_t kernel = settings["k"];
+  shape.planes = {or_else("n", 1), settings["c"],   settings["h"],           settings["w"],
+                  kernel,          or_else("s", 1), or_else("p", kernel / 2)};
+  const Planes& planes = shape.planes;
+  if (std::min(planes.height, planes.width) + 2 * planes.pad < kernel)
+    line.fail(fmt::format("a kernel of {0} x {0} does not fit into {1} x {2} with {3} zeros around", kernel,
+                          planes.height, planes.width, planes.pad));
+  if (planes.batch * planes.channels * planes.height >= (std::int64_t(1) << 31) / planes.width)
+    line.fail("the planes have more than 2^31 values");
+  shape.m = planes.batch * planes.out_height() * planes.out_width();
+  shape.n = planes.channels;
+  shape.k = kernel * kernel;
+  return shape;
+}
+
+LayerShape shape_in(const Line& line) {
+  const LayerShape shape = line.words.front() == name_of(Work::depthwise) ? depthwise_in(line) : product_in(line);
+  if (shape.n * shape.k >= std::int64_t(1) << 31)
+    line.fail(fmt::format("{} x {} weights are too many; up to 2^31 are accepted", shape.n, shape.k));
+  return shape;
+}
+
 }  // namespace
+
+std::string_view name_of(Work work) {
+  constexpr std::string_view kNames[] = {"product", "depthwise"};
+  return kNames[std::size_t(work)];
+}
+
+std::string to_text(const LayerShape& shape) {
+  if (shape.work == Work::product) return fmt::format("{} x {} x {}", shape.m, shape.n, shape.k);
+  const Planes& planes = shape.planes;
+  return fmt::format("{}{} x {} x {}, {} x {}{}", planes.batch > 1 ? fmt::format("{} x ", planes.batch) : "",
+                     planes.channels, planes.height, planes.width, planes.kernel, planes.kernel,
+                     planes.stride > 1 ? fmt::format(" / {}", planes.stride) : "");
+}
 
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where) {
   std::vector<LayerShape> shapes;
-  int line_number = 0;
-  for (const std::string_view line : split(text, '\n')) {
-    ++line_number;
-    const std::size_t mark = std::min(line.find('#'), line.size());
-    std::vector<std::int64_t> numbers;
-    for (const std::string_view word : split(trimmed(line.substr(0, mark)), ' ')) {
-      if (word.empty()) continue;
-      const auto number = parse_int(word);
-      if (!number || *number < 1 || *number > kLargest)
-        throw DataError(
-            fmt::format("{} line {}: '{}' is no size; sizes are 1 to {}", where, line_number, word, kLargest));
-      numbers.push_back(*number);
-    }
-    if (numbers.empty()) continue;
-    if (numbers.size() != 3)
-      throw DataError(
-          fmt::format("{} line {}: {} numbers; a shape is 'm n k # comment'", where, line_number, numbers.size()));
-    if (numbers[1] * numbers[2] >= std::int64_t(1) << 31)
-      throw DataError(fmt::format("{} line {}: {} x {} weights are too many; up to 2^31 are accepted", where,
-                                  line_number, numbers[1], numbers[2]));
-    const std::string_view comment = mark < line.size() ? trimmed(line.substr(mark + 1)) : std::string_view();
-    shapes.push_back({numbers[0], numbers[1], numbers[2], std::string(comment)});
+  int number = 0;
+  for (const std::string_view all : split(text, '\n')) {
+    const std::size_t mark = std::min(all.find('#'), all.size());
+    Line line{{}, fmt::format("{} line {}", where, ++number)};
+    for (const std::string_view word : split(trimmed(all.substr(0, mark)), ' '))
+      if (!word.empty()) line.words.push_back(word);
+    if (line.words.empty()) continue;
+    shapes.push_back(shape_in(line));
+    if (mark < all.size()) shapes.back().comment = trimmed(all.substr(mark + 1));
   }
   return shapes;
 }

@@ -8,15 +8,40 @@
 
 namespace qb {
 
-/// y [m, n] = a [m, k] * transpose(w [n, k]).
+/// What is computed on a shape.
+enum class Work : std::uint8_t { product, depthwise };
+inline constexpr int kWorks = 2;
+std::string_view name_of(Work work);
+
+/// Square kernels over planes [batch, channels, height, width], as a line of a shapes file gives them.
+struct Planes {
+  std::int64_t batch = 1, channels = 0, height = 0, width = 0, kernel = 0, stride = 1;
+  std::int64_t pad = 0;  ///< zeros on each side
+  std::int64_t out_height() const { return (height + 2 * pad - kernel) / stride + 1; }
+  std::int64_t out_width() const { return (width + 2 * pad - kernel) / stride + 1; }
+  bool operator==(const Planes&) const = default;
+};
+
+/// y [m, n] = a [m, k] * transpose(w [n, k]); of a depthwise convolution m counts the positions of the result, n its
+/// channels, k the weights of one, so that 2 m n k operations are done in any case.
 struct LayerShape {
   std::int64_t m = 0, n = 0, k = 0;
-  std::string comment;  ///< what stands behind '#' in its line
+  std::string comment = {};  ///< what stands behind '#' in its line
+  Work work = Work::product;
+  Planes planes = {};  ///< not of a product
   bool operator==(const LayerShape&) const = default;
 };
 
-/// One shape per line, `m n k # comment`, each number in [1, 1000000] and n * k below 2^31; empty lines and lines that
-/// begin with '#' are skipped. Throws DataError naming `where`, the line and the fault.
+std::string to_text(const LayerShape& shape);  ///< "512 x 4096 x 4096", "64 x 112 x 112, 3 x 3 / 2"
+
+/// One shape per line; each number is in [1, 1000000] (p from 0), and n * k below 2^31; empty lines and what follows
+/// '#' are skipped.
+///
+///   m n k                            a product
+///   depthwise c=64 h=112 w=112 k=3   channels, rows, columns, kernel; besides n= samples (1), s= stride (1),
+///                                    p= zeros on each side (k / 2)
+///
+/// Throws DataError naming `where`, the line and the fault.
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where);
 
 std::vector<LayerShape> read_shapes(const std::filesystem::path& file);  ///< throws as read_file and parse_shapes

@@ -91,6 +91,17 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
   return result;
 }
 
+Comparison compare_exactly(std::span<const float> expected, std::span<const float> got) {
+  Comparison result;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (got[i] == expected[i]) continue;
+    if (result.fault.empty())
+      result.fault = fmt::format("wrong result: value {} is {} instead of {}", i, got[i], expected[i]);
+    result.error = std::max(result.error, std::abs(double(got[i]) - double(expected[i])));
+  }
+  return result;
+}
+
 std::int64_t cold_bytes() { return std::max(kColdBytes, 6 * last_level_cache()); }
 
 std::size_t copies_in(std::int64_t bytes, const PreparedMatrix& weights) {

@@ -38,6 +38,9 @@ struct Comparison {
 Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expectation& expected,
                    std::span<const float> y);
 
+/// Likewise where a variant must give the reference's values, all of them.
+Comparison compare_exactly(std::span<const float> expected, std::span<const float> got);
+
 /// Bytes that are too many for every cache to keep any of them until its turn comes again: 192 MiB or six last-level
 /// caches, whichever is more.
 std::int64_t cold_bytes();

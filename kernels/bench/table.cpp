@@ -7,14 +7,14 @@
 #include <cstdio>
 
 #include "kernels/base/clock.h"
-#include "kernels/base/error.h"
+#include "kernels/bench/choice.h"
+#include "kernels/bench/depthwise_cell.h"
+#include "kernels/bench/product_cell.h"
 #include "kernels/bench/random_matrix.h"
 
 namespace qb {
 
 namespace {
-
-constexpr std::int64_t kReferenceProducts = std::int64_t(1) << 26;  // multiply-adds that a reference is timed on
 
 /// Products that share their weights.
 struct Group {
@@ -27,6 +27,7 @@ std::vector<Group> groups_of(const Options& options) {
   for (const QuantFormat& format : options.formats) {
     const std::size_t first = groups.size();
     for (const LayerShape& shape : options.shapes) {
+      if (shape.work != Work::product) continue;
       const auto same = [&](const Group& group) {
         return group.shapes.front().n == shape.n && group.shapes.front().k == shape.k;
       };
@@ -40,17 +41,6 @@ std::vector<Group> groups_of(const Options& options) {
   return groups;
 }
 
-bool is_wanted(const KernelInfo& kernel, const std::vector<std::string>& wanted, const QuantFormat& format,
-               const LayerShape& shape) {
-  if (std::ranges::find(wanted, kernel.name) != wanted.end()) return true;
-  if (kernel.by_name_only) return false;
-  const auto word = [&](std::string_view one) { return std::ranges::find(wanted, one) != wanted.end(); };
-  if (word("all")) return true;
-  if (kernel.peer) return word("peers");
-  if (kernel.reference && word("reference")) return true;
-  return word("best") && choose_kernel("best", kernel.activations, format, shape.k, shape.m, host_isa()) == &kernel;
-}
-
 class Progress {
  public:
   explicit Progress(std::size_t all) : all_(all) {}
@@ -59,8 +49,8 @@ class Progress {
     const double rate = done_ > 0 ? double(done_) / seconds : 0;
     const auto left = rate > 0 ? std::int64_t(double(all_ - done_) / rate) : 0;
     const bool terminal = ::isatty(STDERR_FILENO) != 0;
-    fmt::print(stderr, "{}{} of {} products, {:.1f}/min, {:02}:{:02} left: {}{}", terminal ? "\r\x1b[K" : "", done_,
-               all_, 60 * rate, left / 60, left % 60, what, terminal ? "" : "\n");
+    fmt::print(stderr, "{}{} of {} cells, {:.1f}/min, {:02}:{:02} left: {}{}", terminal ? "\r\x1b[K" : "", done_, all_,
+               60 * rate, left / 60, left % 60, what, terminal ? "" : "\n");
     std::fflush(stderr);
   }
   void step() { ++done_; }
@@ -73,26 +63,9 @@ class Progress {
   std::int64_t start_ns_ = now_ns();
 };
 
-/// Weights of a group in the layouts of all kernels that were asked for. Says why a kernel is missing.
-std::vector<PreparedMatrix> prepare_all(const Options& options, const Group& group, const PackedMatrix& weights,
-                                        std::vector<std::string>& missing) {
-  std::vector<PreparedMatrix> prepared;
-  for (const KernelInfo& kernel : kernels()) {
-    const auto wanted = [&](const LayerShape& shape) {
-      return is_wanted(kernel, options.kernels, group.format, shape);
-    };
-    if (!applies(kernel, group.format, weights.k) || std::ranges::none_of(group.shapes, wanted)) continue;
-    if (!includes(host_isa(), kernel.needs)) {
-      missing.push_back(fmt::format("{} on {}: needs {}", kernel.name, to_text(group.format), to_text(kernel.needs)));
-      continue;
-    }
-    try {
-      prepared.push_back(prepare(kernel, weights));
-    } catch (const Unsupported& error) {
-      missing.push_back(fmt::format("{} on {}: {}", kernel.name, to_text(group.format), error.what()));
-    }
-  }
-  return prepared;
+/// Kernels that are wanted for one shape of a group.
+bool is_wanted(const Options& options, const Group& group, const LayerShape& shape, const KernelInfo& kernel) {
+  return is_wanted(kernel, options.kernels, group.format, shape.k, shape.m);
 }
 
 /// The prepared weights of the kernels that are wanted for one shape.
@@ -101,27 +74,13 @@ std::vector<const PreparedMatrix*> for_shape(const Options& options, const Group
   std::vector<const PreparedMatrix*> chosen;
   for (const PreparedMatrix& one : prepared) {
     const bool long_reference = one.kernel->reference && shape.m * shape.n * shape.k > kReferenceProducts;
-    if (!long_reference && is_wanted(*one.kernel, options.kernels, group.format, shape)) chosen.push_back(&one);
+    if (!long_reference && is_wanted(options, group, shape, *one.kernel)) chosen.push_back(&one);
   }
   return chosen;
 }
 
-}  // namespace
-
-bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k) {
-  if (kernel.operation != Operation::product || !kernel.accepts(format, k)) return false;
-  const CodeKind own = kernel.activations == Activations::bf16 ? CodeKind::bf16 : CodeKind::f32;
-  if (kernel.accepts(QuantFormat{}, k) && format.kind != own) return false;
-  const KernelInfo* chosen = choose_kernel("reference", kernel.activations, format, k, 1, host_isa());
-  return chosen != nullptr && chosen->family == kernel.family;
-}
-
-Table measure_table(const Options& options) {
-  Table table;
-  const Bench bench{.rounds = options.rounds, .cold_bytes = options.cold_bytes};
-  const std::vector<Group> groups = groups_of(options);
-  Progress progress(options.formats.size() * options.shapes.size());
-  for (const Group& group : groups) {
+void measure_products(const Options& options, const Bench& bench, Progress& progress, Table& table) {
+  for (const Group& group : groups_of(options)) {
     const std::int64_t n = group.shapes.front().n, k = group.shapes.front().k;
     progress.show(fmt::format("{} n:{} k:{}, preparing", to_text(group.format), n, k));
     const auto any = [&](const KernelInfo& kernel) { return applies(kernel, group.format, k); };
@@ -132,16 +91,48 @@ Table measure_table(const Options& options) {
       continue;
     }
     const PackedMatrix weights = random_weights(group.format, n, k, /*seed=*/1);
-    const std::vector<PreparedMatrix> prepared = prepare_all(options, group, weights, table.missing);
+    const auto wanted = [&](const KernelInfo& kernel) {
+      const auto for_this = [&](const LayerShape& shape) { return is_wanted(options, group, shape, kernel); };
+      return std::ranges::any_of(group.shapes, for_this);
+    };
+    const auto prepared = prepare_wanted(Operation::product, weights, wanted, table.missing);
     for (const LayerShape& shape : group.shapes) {
       progress.show(fmt::format("{} m:{} n:{} k:{}", to_text(group.format), shape.m, n, k));
       const std::vector<float> a = random_activations(shape.m, k);
       const auto chosen = for_shape(options, group, shape, prepared);
-      for (TableRow& row : measure_product(bench, {&weights, a.data(), shape.m}, shape, options.threads, chosen))
-        table.rows.push_back(std::move(row));
+      table.add(measure_product(bench, {&weights, a.data(), shape.m}, shape, options.threads, chosen));
       progress.step();
     }
   }
+}
+
+/// Everything but products: each shape on each format that something computes.
+void measure_planes(const Options& options, const Bench& bench, Progress& progress, Table& table) {
+  for (const LayerShape& shape : options.shapes) {
+    if (shape.work == Work::product) continue;
+    for (const QuantFormat& format : options.plane_formats) {
+      progress.show(fmt::format("{} {} {}", name_of(shape.work), to_text(format), to_text(shape)));
+      table.add(measure_depthwise(bench, options, format, shape, table.missing));
+      progress.step();
+    }
+  }
+}
+
+}  // namespace
+
+void Table::add(std::vector<TableRow> more) {
+  for (TableRow& row : more) rows.push_back(std::move(row));
+}
+
+Table measure_table(const Options& options) {
+  Table table;
+  const Bench bench{.rounds = options.rounds, .cold_bytes = options.cold_bytes};
+  const auto products = std::size_t(
+      std::ranges::count_if(options.shapes, [](const LayerShape& shape) { return shape.work == Work::product; }));
+  Progress progress(options.formats.size() * products +
+                    options.plane_formats.size() * (options.shapes.size() - products));
+  measure_products(options, bench, progress, table);
+  measure_planes(options, bench, progress, table);
   progress.end();
   return table;
 }

@@ -13,8 +13,8 @@ namespace {
 
 using Cells = std::vector<std::string>;
 
-const Cells kHeader = {"family", "kernel", "format", "m",     "n",  "k",          "threads", "weights", "time",
-                       "spread", "GOP/s",  "GB/s",   "%peak", "of", "peer ratio", "peer",    "error"};
+const Cells kHeader = {"family", "kernel", "format", "shape", "threads",    "memory", "time", "spread",
+                       "GOP/s",  "GB/s",   "%peak",  "of",    "peer ratio", "peer",   "error"};
 
 std::string half_width(const Spread& time) {
   return fmt::format("{:.1f} %", 100 * (time.high - time.low) / 2 / time.median);
@@ -24,16 +24,16 @@ std::string rate_text(double value) {
   return value >= 100 ? fmt::format("{:.0f}", value) : fmt::format("{:.1f}", value);
 }
 
+const char* memory_of(const TableRow& row) { return row.cold ? "cold" : "hot"; }
+
 /// One row as people read it.
 Cells cells_of(const TableRow& row) {
   Cells cells = {std::string(row.kernel->family),
                  std::string(row.kernel->name) + (row.kernel->peer ? " (peer)" : ""),
                  to_text(row.format),
-                 std::to_string(row.shape.m),
-                 std::to_string(row.shape.n),
-                 std::to_string(row.shape.k),
+                 to_text(row.shape),
                  std::to_string(row.threads),
-                 row.shape.m == 1 ? "cold" : "hot"};
+                 memory_of(row)};
   if (!row.proof.fault.empty()) {
     cells.push_back(row.proof.fault);
     return cells;
@@ -42,7 +42,7 @@ Cells cells_of(const TableRow& row) {
   cells.push_back(duration_text(time.median));
   cells.push_back(half_width(time));
   cells.push_back(rate_text(operations(row.shape) / time.median));
-  cells.push_back(rate_text(double(row.weight_bytes) / time.median));
+  cells.push_back(rate_text(double(row.bytes) / time.median));
   cells.push_back(spread_text({100 * share.median, 100 * share.low, 100 * share.high}, "{:.1f}"));
   cells.push_back(words_of(row.limit));
   cells.push_back(row.best_peer == row.kernel ? "1" : spread_text(ratio, "{:.2f}"));
@@ -79,18 +79,19 @@ std::string markdown(const std::vector<Cells>& lines) {
 
 std::string csv(const Table& table) {
   std::string text =
-      "family,kernel,peer,format,m,n,k,threads,weights,rounds,time_ns,time_low_ns,time_high_ns,ops_per_s,"
-      "weight_bytes_per_s,limit,limit_share,limit_share_low,limit_share_high,best_peer,peer_ratio,peer_ratio_low,"
+      "work,family,kernel,peer,format,shape,m,n,k,threads,memory,rounds,time_ns,time_low_ns,time_high_ns,ops_per_s,"
+      "bytes_per_s,limit,limit_share,limit_share_low,limit_share_high,best_peer,peer_ratio,peer_ratio_low,"
       "peer_ratio_high,error,bound,fault\n";
   for (const TableRow& row : table.rows) {
     const Spread time = spread_of(row.time_ns), share = spread_of(row.limit_share), ratio = spread_of(row.peer_ratio);
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},\"{}\"\n",
-                        row.kernel->family, row.kernel->name, int(row.kernel->peer), to_text(row.format), row.shape.m,
-                        row.shape.n, row.shape.k, row.threads, row.shape.m == 1 ? "cold" : "hot", row.time_ns.size(),
-                        time.median, time.low, time.high, operations(row.shape) / time.median * 1e9,
-                        double(row.weight_bytes) / time.median * 1e9, name_of(row.limit), share.median, share.low,
-                        share.high, row.best_peer ? row.best_peer->name : "", ratio.median, ratio.low, ratio.high,
-                        row.proof.error, row.proof.bound, row.proof.fault);
+    text +=
+        fmt::format("{},{},{},{},{},\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},\"{}\"\n",
+                    name_of(row.shape.work), row.kernel->family, row.kernel->name, int(row.kernel->peer),
+                    to_text(row.format), to_text(row.shape), row.shape.m, row.shape.n, row.shape.k, row.threads,
+                    memory_of(row), row.time_ns.size(), time.median, time.low, time.high,
+                    operations(row.shape) / time.median * 1e9, double(row.bytes) / time.median * 1e9,
+                    name_of(row.limit), share.median, share.low, share.high, row.best_peer ? row.best_peer->name : "",
+                    ratio.median, ratio.low, ratio.high, row.proof.error, row.proof.bound, row.proof.fault);
   }
   return text;
 }
@@ -107,17 +108,19 @@ std::string json(const Table& table, const MachineFacts& machine) {
   for (const TableRow& row : table.rows) {
     Ordered peer = nullptr;
     if (row.best_peer) peer = row.best_peer->name;
-    rows.push_back(Ordered{{"family", row.kernel->family},
+    rows.push_back(Ordered{{"work", name_of(row.shape.work)},
+                           {"family", row.kernel->family},
                            {"kernel", row.kernel->name},
                            {"peer", row.kernel->peer},
                            {"activations", name_of(row.kernel->activations)},
                            {"format", to_text(row.format)},
+                           {"shape", to_text(row.shape)},
                            {"m", row.shape.m},
                            {"n", row.shape.n},
                            {"k", row.shape.k},
                            {"threads", row.threads},
-                           {"weights", row.shape.m == 1 ? "cold" : "hot"},
-                           {"weight_bytes", row.weight_bytes},
+                           {"memory", memory_of(row)},
+                           {"bytes", row.bytes},
                            {"limit", name_of(row.limit)},
                            {"time_ns", row.time_ns},
                            {"limit_rate_per_s", row.limit_rate},

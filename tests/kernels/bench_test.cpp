@@ -26,7 +26,7 @@ Options options_of(const std::vector<std::string_view>& arguments) { return read
 /// A table of two formats on small products, as the program makes it.
 Table small_table() {
   Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
-  options.shapes = {{1, 40, 64, ""}, {7, 40, 64, ""}};
+  options.shapes = parse_shapes("1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2", "small");
   options.cold_bytes = 1 << 20;
   return measure_table(options);
 }
@@ -35,11 +35,20 @@ TableRow row_with(std::vector<double> share, std::vector<double> ratio) {
   TableRow row;
   row.kernel = find_kernel("gemm_s8_q8_ref");
   row.format = parse_quant_format("q8c");
-  row.shape = {512, 64, 64, ""};
+  row.shape = {512, 64, 64};
   row.time_ns.assign(share.size(), 1000.0);
   row.limit_share = std::move(share);
   row.peer_ratio = std::move(ratio);
   return row;
+}
+
+/// Commas of a line of CSV that stand outside of quotes.
+std::ptrdiff_t separators(std::string_view line) {
+  bool quoted = false;
+  return std::ranges::count_if(line, [&](char c) {
+    quoted ^= c == '"';
+    return c == ',' && !quoted;
+  });
 }
 
 std::vector<Goal> goals_in(const std::string& text) {
@@ -70,8 +79,9 @@ TEST_CASE("options say what is accepted and what is near") {
   CHECK(message({"--threads=0"}).starts_with("--threads=0: a number from 1 to "));
   CHECK(message({"--document=x.md"}) ==
         "--document and --goals are asked for together: the page says which goals are met");
-  CHECK(options_of({"--table"}).shapes.size() == 5);
-  CHECK(options_of({}).shapes.size() > 5);
+  CHECK(options_of({"--table"}).shapes.size() > 5);
+  CHECK(options_of({"--table", "--formats=q4c"}).plane_formats.size() == 1);
+  CHECK(options_of({}).shapes.size() > options_of({"--table"}).shapes.size());
   CHECK(options_of({"--table", "--format=csv"}).output == Output::csv);
 }
 
@@ -99,7 +109,7 @@ TEST_CASE("every kernel of a product has one value per round, and peers are pair
   const Table table = small_table();
   REQUIRE(!table.rows.empty());
   for (const TableRow& row : table.rows) {
-    INFO(row.kernel->name, " ", to_text(row.format), " m=", row.shape.m);
+    INFO(row.kernel->name, " ", to_text(row.format), " ", to_text(row.shape));
     CHECK(row.proof.fault == "");
     CHECK(row.proof.error <= row.proof.bound);
     CHECK(row.time_ns.size() == 9);
@@ -116,6 +126,21 @@ TEST_CASE("every kernel of a product has one value per round, and peers are pair
   }
 }
 
+TEST_CASE("every depthwise kernel that this host may run is measured") {
+  const Table table = small_table();
+  for (const KernelInfo& kernel : kernels()) {
+    if (kernel.operation != Operation::depthwise || !includes(host_isa(), kernel.needs)) continue;
+    INFO(kernel.name);
+    const auto found = std::ranges::find(table.rows, &kernel, &TableRow::kernel);
+    REQUIRE(found != table.rows.end());
+    CHECK(to_text(found->shape) == "2 x 20 x 9 x 11, 3 x 3 / 2");
+    CHECK(operations(found->shape) == 2.0 * 2 * 20 * 5 * 6 * 9);
+    CHECK(found->bytes >= 4 * (2 * 20 * 9 * 11 + 2 * 20 * 5 * 6));
+    CHECK(!found->cold);
+    CHECK(error_text(found->proof) == "exact");
+  }
+}
+
 TEST_CASE("the table is written for people and for programs") {
   const Table table = small_table();
   const MachineFacts machine = {{"processor", "one"}, {"peer", "a"}, {"peer", "b"}};
@@ -124,11 +149,12 @@ TEST_CASE("the table is written for people and for programs") {
   REQUIRE(json.at("rows").size() == table.rows.size());
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     CHECK(json["rows"][i].at("kernel") == table.rows[i].kernel->name);
+    CHECK(json["rows"][i].at("shape") == to_text(table.rows[i].shape));
     CHECK(json["rows"][i].at("time_ns").get<std::vector<double>>() == table.rows[i].time_ns);
   }
   const std::string csv = to_text(table, machine, Output::csv);
   for (const std::string_view line : split(csv, '\n'))
-    if (!line.empty()) CHECK(std::ranges::count(line, ',') == 25);
+    if (!line.empty()) CHECK(separators(line) == 27);
   const std::string text = to_text(table, machine, Output::text);
   CHECK(std::ranges::count(text, '\n') == std::ptrdiff_t(1 + table.rows.size() + table.missing.size()));
   CHECK(to_text(table, machine, Output::markdown).starts_with("| family | kernel | format |"));
@@ -165,6 +191,25 @@ TEST_CASE("a goal is met by medians, missed without a kernel, and judged without
   CHECK(page.find("- **a** (q8c × 512 rows × 1T, q4c × 512 rows × 1T): because") != std::string::npos);
   CHECK(page.find("- b: there") != std::string::npos);
   CHECK(shares_picture(judged).starts_with("<svg "));
+}
+
+TEST_CASE("a goal for convolutions is judged on every shape of its work in the table") {
+  const auto goals = goals_in(R"({"goals": [
+    {"product": "d", "work": "depthwise", "activations": ["s8"], "formats": ["q8c"], "limit_share": 0.5}]})");
+  Table table;
+  CHECK(judge(goals, table, {1}).empty());
+  for (const LayerShape& shape : parse_shapes("depthwise c=4 h=5 w=6 k=3\ndepthwise c=8 h=5 w=6 k=3", "two")) {
+    table.rows.push_back(row_with({0.6}, {}));
+    table.rows.back().shape = shape;
+  }
+  const auto judged = judge(goals, table, {1});
+  REQUIRE(judged.size() == 2);
+  CHECK(judged[0].shape == "4 x 5 x 6, 3 x 3");
+  CHECK(judged[1].row == &table.rows[1]);
+  CHECK(judged[1].met);
+  CHECK_THROWS_WITH_AS(goals_in(R"({"goals": [{"product": "d", "work": "depthwize", "activations": ["s8"],
+    "formats": ["q8c"]}]})"),
+                       doctest::Contains("did you mean 'depthwise'?"), InputError);
 }
 
 TEST_CASE("a goals file says where it is wrong, and the shipped one is read") {

@@ -8,7 +8,34 @@ namespace qb {
 
 TEST_CASE("shape files hold m, n, k and a comment per line") {
   const std::vector<LayerShape> shapes = parse_shapes("# a net\n\n1 10 64   # last layer\n  2 3   4\n5 6 7#", "x.txt");
-  CHECK(shapes == std::vector<LayerShape>{{1, 10, 64, "last layer"}, {2, 3, 4, ""}, {5, 6, 7, ""}});
+  CHECK(shapes == std::vector<LayerShape>{{1, 10, 64, "last layer"}, {2, 3, 4}, {5, 6, 7}});
+}
+
+TEST_CASE("a depthwise convolution is given by its planes") {
+  const auto shapes =
+      parse_shapes("depthwise c=64 h=25 w=5 k=3 s=2 # small\ndepthwise n=2 c=3 h=8 w=9 k=5 p=0", "x.txt");
+  REQUIRE(shapes.size() == 2);
+  CHECK(shapes[0].planes == Planes{1, 64, 25, 5, 3, 2, 1});
+  CHECK(shapes[0].m == 13 * 3);
+  CHECK(shapes[0].n == 64);
+  CHECK(shapes[0].k == 9);
+  CHECK(shapes[0].comment == "small");
+  CHECK(to_text(shapes[0]) == "64 x 25 x 5, 3 x 3 / 2");
+  CHECK(shapes[1].m == 2 * 4 * 5);
+  const auto fault = [](const char* text) {
+    try {
+      parse_shapes(text, "x");
+    } catch (const DataError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(fault("depthwise c=64 h=5 w=5") == "x line 1: 'k=' is missing");
+  CHECK(fault("depthwise c=64 h=5 w=5 k=3 k=3") == "x line 1: 'k=' stands twice");
+  CHECK(fault("depthwise c=64 h=5 w=5 k=3 q=3").starts_with("x line 1: 'q=3' is not known; "));
+  CHECK(fault("depthwise c=64 h=5 w=5 k=9 p=1") ==
+        "x line 1: a kernel of 9 x 9 does not fit into 5 x 5 with 1 zeros around");
+  CHECK(fault("depthwise c=1000000 h=1000000 w=1000000 k=1").ends_with("more than 2^31 values"));
 }
 
 TEST_CASE("a line that is no shape is refused with its number") {
