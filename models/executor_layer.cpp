@@ -158,9 +158,18 @@ void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch
 void run_layer(ProductLayer& layer, const OpRun& run, LayerWorkspaces& workspaces, const ExecutorObserver& observer,
                std::size_t index) {
   if (!layer.conv) return run_dense(layer, run, workspaces.threads[0].scratch, observer.product, index);
+  ConvObserver seen;
+  if (observer.product)
+    seen.product = [&](std::int64_t begin, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call) {
+      observer.product({index, begin, count, &weights, &call});
+    };
+  if (observer.depthwise)
+    seen.depthwise = [&](const PreparedMatrix& weights, const DepthwiseCall& call) {
+      observer.depthwise({index, &weights, &call});
+    };
   run_conv({*layer.conv, layer.groups, scaling_of(layer), run.inputs[0]->as<float>().data(),
             layer.has_bias ? run.inputs[2]->as<float>().data() : nullptr, run.outputs[0]->as<float>().data(),
-            run.threads, observer, index},
+            run.threads, seen},
            workspaces);
 }
 

@@ -5,9 +5,10 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/convolution/convolution.h"
 #include "models/broadcast.h"
-#include "models/conv_layer.h"
 #include "models/executor.h"
+#include "models/window.h"
 
 namespace qb {
 

@@ -4,9 +4,8 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/convolution/window.h"
 #include "kernels/depthwise.h"
-#include "models/executor.h"
-#include "models/window.h"
 
 namespace qb {
 
@@ -65,6 +64,15 @@ bool reorders_weights(const ConvPlan& plan);
 /// Makes the workspaces, one per thread, large enough.
 void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces);
 
+/// Called after every call of a kernel, on the caller's thread, with the very operands that it read and the result that
+/// it wrote; while `product` is set, one thread does all tiles.
+struct ConvObserver {
+  /// Rows [begin, begin + count) of the layer's weights.
+  std::function<void(std::int64_t begin, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call)>
+      product = {};
+  std::function<void(const PreparedMatrix& weights, const DepthwiseCall& call)> depthwise = {};
+};
+
 /// One run of a convolution: x [N, C, H, W] to y, bias where not null, all as float32.
 struct ConvRun {
   ConvPlan& plan;                              ///< sample_scale is written
@@ -74,8 +82,7 @@ struct ConvRun {
   const float* bias = nullptr;
   float* y = nullptr;
   int threads = 1;
-  const ExecutorObserver& observer;
-  std::size_t layer = 0;  ///< for events
+  const ConvObserver& observer;
 };
 void run_conv(const ConvRun& run, LayerWorkspaces& workspaces);
 

@@ -1,15 +1,15 @@
-#include "models/conv_layer.h"
+#include "kernels/convolution/convolution.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "kernels/base/parallel.h"
+#include "kernels/convolution/code_images.h"
+#include "kernels/convolution/patches.h"
 #include "kernels/convolution/variants.h"
 #include "kernels/panels.h"
 #include "kernels/quantize_rows/row_quantizer.h"
-#include "models/code_images.h"
-#include "models/patches.h"
 
 namespace qb {
 
@@ -143,7 +143,7 @@ void run_tile(const ConvRun& run, const Wave& wave, const Tile& tile, const Buff
     fill_operands(run, wave, tile, g, images, workspace, call);
     const PreparedMatrix& weights = run.weights[std::size_t(g)];
     gemm(weights, call, workspace.scratch);
-    if (run.observer.product) run.observer.product({run.layer, g * outputs, outputs, &weights, &call});
+    if (run.observer.product) run.observer.product(g * outputs, outputs, weights, call);
   }
   store_tile(run, wave, tile, results);
 }
@@ -204,7 +204,7 @@ void run_depthwise(const ConvRun& run, DepthwiseScratch& scratch) {
   call.y = run.y;
   call.threads = run.threads;
   depthwise(run.weights[0], call, scratch);
-  if (run.observer.depthwise) run.observer.depthwise({run.layer, &run.weights[0], &call});
+  if (run.observer.depthwise) run.observer.depthwise(run.weights[0], call);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "models/code_images.h"
+#include "kernels/convolution/code_images.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,6 @@
 // Samples as int8 codes: quantized once, however many windows see a value.
 #pragma once
-#include "models/conv_layer.h"
+#include "kernels/convolution/convolution.h"
 
 namespace qb {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "models/window.h"
+#include "kernels/convolution/window.h"
 
 namespace qb {
 

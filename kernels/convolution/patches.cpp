@@ -1,4 +1,4 @@
-#include "models/patches.h"
+#include "kernels/convolution/patches.h"
 
 #include <algorithm>
 #include <cstring>
