@@ -46,11 +46,17 @@ Json option_rows(std::span<const QuantizerOption> options) {
   return rows;
 }
 
+std::string bits_text(const QuantizerInfo& method) {
+  if (method.min_bits == method.max_bits) return fmt::format("{} bit{}", method.min_bits, method.min_bits == 1 ? "" : "s");
+  return fmt::format("{} to {} bits", method.min_bits, method.max_bits);
+}
+
 Json quantizer_rows() {
   Json rows = Json::array();
   for (const QuantizerInfo& info : quantizers())
     rows.push_back({{"quantizer", info.name},
-                    {"bits", info.quantize ? fmt::format("w{}..w{}", info.min_bits, info.max_bits) : "32"},
+                    {"spec", spec_form(info)},
+                    {"bits", bits_text(info)},
                     {"groups", info.groups},
                     {"activations", info.activations},
                     {"calibration", info.calibration},
@@ -187,8 +193,7 @@ std::string options_text(const Json& options, std::size_t width) {
 /// What a study writes to ask for the method.
 std::string spec_text(const QuantizerInfo& method) {
   if (!method.quantize) return std::string(method.name);
-  return fmt::format("{}:w<bits>{}{}[@option=value...], {} to {} bits", method.name, method.groups ? "[g<size>]" : "",
-                     method.activations ? "[a<bits>]" : "", method.min_bits, method.max_bits);
+  return fmt::format("{}[@option=value...], {}", spec_form(method), bits_text(method));
 }
 
 std::string quantizers_text(std::size_t width) {

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
+#include "kernels/base/small_floats.h"
 #include "quantizers/options.h"
 
 namespace qb {
@@ -24,6 +26,41 @@ std::vector<float> dense_copy(const MatrixView<const float>& matrix) {
   for (std::int64_t row = 0; row < matrix.rows; ++row)
     values.insert(values.end(), matrix.row(row), matrix.row(row) + matrix.cols);
   return values;
+}
+
+PackedMatrix quantize_runs(const LayerProblem& layer, const QuantFormat& format, const FillRun& fill) {
+  check_finite(layer);
+  const MatrixView<const float>& w = layer.weights;
+  UnpackedMatrix out;
+  out.format = format;
+  out.n = w.rows;
+  out.k = w.cols;
+  out.codes.resize(std::size_t(w.rows * w.cols));
+  if (format.sharing == Sharing::tensor) {
+    fill(dense_copy(w), out.codes.data(), out);
+    return pack(out);
+  }
+  const std::int64_t run = format.sharing == Sharing::group ? format.group : w.cols;
+  for (std::int64_t row = 0; row < w.rows; ++row)
+    for (std::int64_t begin = 0; begin < w.cols; begin += run) {
+      const std::int64_t size = std::min(run, w.cols - begin);
+      fill({w.row(row) + begin, std::size_t(size)}, out.codes.data() + row * w.cols + begin, out);
+    }
+  return pack(out);
+}
+
+float stored_scale(ScaleType type, float scale) {
+  constexpr float kSmallestF16 = 0x1p-24f, kLargestF16 = 65504.0f;
+  switch (type) {
+    case ScaleType::f16: return f32_from_f16(f16_from_f32(std::clamp(scale, kSmallestF16, kLargestF16)));
+    case ScaleType::e8m0: return decode(kE8M0FNU, e8m0_at_or_above(double(std::max(scale, FLT_MIN))));
+    default: return std::max(scale, FLT_MIN);
+  }
+}
+
+ScaleType scale_option(const QuantSpec& spec) {
+  const std::string_view name = option_of(spec, "scale");
+  return name == "f16" ? ScaleType::f16 : name == "e8m0" ? ScaleType::e8m0 : ScaleType::f32;
 }
 
 PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec, const FillTable& fill) {

@@ -12,12 +12,34 @@ namespace qb {
 PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_kmeans(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_fp8(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);  ///< and af4
+PackedMatrix quantize_mx(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_nvfp4(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_hqq(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_ternary(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_binary(const LayerProblem& layer, const QuantSpec& spec);
 
 /// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
 void check_finite(const LayerProblem& layer);
 
 /// The elements in row-major order, without the gaps of the view.
 std::vector<float> dense_copy(const MatrixView<const float>& matrix);
+
+/// Writes the codes of values that share one scale, and appends their parameters to `out`.
+using FillRun = std::function<void(std::span<const float> values, std::uint8_t* codes, UnpackedMatrix& out)>;
+
+/// Packs a matrix run by run: all weights, a row, or a group of one, as the format says. Throws DataError as
+/// check_finite.
+PackedMatrix quantize_runs(const LayerProblem& layer, const QuantFormat& format, const FillRun& fill);
+
+/// The value nearest to `scale` >= 0 that the type can hold, above 0: what decoding will see, hence what encoding must
+/// divide by. e8m0 takes the next power of two upwards, so that nothing is clipped.
+float stored_scale(ScaleType type, float scale);
+
+/// What the option `scale` names.
+ScaleType scale_option(const QuantSpec& spec);
 
 /// Fills the levels [2^bits] and the codes of the values that share one table.
 using FillTable = std::function<void(std::span<const float> values, std::span<float> levels, std::uint8_t* codes)>;

@@ -32,6 +32,14 @@ std::span<const QuantizerOption> activation_options() {
   return kOptions;
 }
 
+std::string spec_form(const QuantizerInfo& method) {
+  if (method.quantize == nullptr) return std::string(method.name);
+  const std::string_view group = method.groups ? "[g<size>]" : "";
+  if (method.types.empty())
+    return fmt::format("{}:w<bits>{}{}", method.name, group, method.activations ? "[a<bits>]" : "");
+  return fmt::format("{}:<{}>{}{}", method.name, method.types, group, method.activations ? "[-a<bits>]" : "");
+}
+
 std::vector<QuantizerOption> all_options(const QuantizerInfo& method) {
   std::vector<QuantizerOption> all(method.options.begin(), method.options.end());
   if (method.quantize != nullptr) all.insert(all.end(), common_options().begin(), common_options().end());

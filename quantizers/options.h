@@ -16,6 +16,9 @@ std::span<const QuantizerOption> common_options();
 /// Options of activations, known to every method that accepts a<bits>.
 std::span<const QuantizerOption> activation_options();
 
+/// What a spec of this method looks like, without options: "rtn:w<bits>[g<size>][a<bits>]".
+std::string spec_form(const QuantizerInfo& method);
+
 /// Everything a spec of this method may carry, in the order of the tables: its own, common ones, those of activations.
 std::vector<QuantizerOption> all_options(const QuantizerInfo& method);
 

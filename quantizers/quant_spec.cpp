@@ -29,6 +29,14 @@ std::optional<std::int64_t> number_after(std::string_view text, char letter) {
   return std::nullopt;
 }
 
+/// The longest type of the method with which `text` begins; empty when none does.
+std::string_view type_at(const QuantizerInfo& method, std::string_view text) {
+  std::string_view longest;
+  for (const std::string_view type : split(method.types, '|'))
+    if (text.starts_with(type) && type.size() > longest.size()) longest = type;
+  return longest;
+}
+
 /// The valid spec without options that is nearest to what the text seems to say; used in messages only.
 std::string nearest_spec(std::string_view text) {
   text = text.substr(0, text.find('@'));
@@ -39,9 +47,19 @@ std::string nearest_spec(std::string_view text) {
   QuantSpec spec;
   spec.method = method->name;
   if (method->quantize == nullptr) return to_text(spec);
-  const std::string_view bits = text.substr(std::min(text.size(), name.size()));
-  spec.weight_bits =
-      int(std::clamp<std::int64_t>(number_after(bits, 'w').value_or(8), method->min_bits, method->max_bits));
+  std::string_view bits = text.substr(std::min(text.size(), name.size() + 1));
+  if (method->types.empty()) {
+    spec.weight_bits =
+        int(std::clamp<std::int64_t>(number_after(bits, 'w').value_or(8), method->min_bits, method->max_bits));
+  } else {
+    spec.type = type_at(*method, bits);
+    if (spec.type.empty()) {
+      const std::vector<std::string_view> types = split(method->types, '|');
+      const std::string near = nearest_name(bits.substr(0, bits.find('-')), {types.begin(), types.end()});
+      spec.type = near.empty() ? types.front() : std::string_view(near);
+    }
+    bits = bits.substr(std::min(bits.size(), spec.type.size()));
+  }
   if (const auto group = number_after(bits, 'g'); group && method->groups)
     spec.group = std::clamp(*group, kMinGroup, kMaxGroup);
   if (const auto activation = number_after(bits, 'a'); activation && method->activations)
@@ -64,39 +82,72 @@ std::string shown(std::string_view text) {
   throw InputError(fmt::format("quantizer '{}': {}{}", shown(text), fault, hint));
 }
 
-/// Reads `w4g32a8` into the spec.
-void parse_bits(std::string_view text, std::string_view bits, const QuantizerInfo& method, QuantSpec& spec) {
-  const auto number = [&](char letter) {
-    const std::size_t digits = digits_at(bits, 1);
-    if (digits == 0 || bits[1] == '0')
-      refuse_spec(text, fmt::format("'{}' must be followed by a number that does not begin with 0", letter));
-    const std::int64_t value = parse_int(bits.substr(1, digits)).value_or(INT64_MAX);
-    bits.remove_prefix(1 + digits);
+/// Reads `w4g32a8`, or `e4m3g32-a8`, into the spec.
+class BitsReader {
+ public:
+  BitsReader(std::string_view text, std::string_view bits, const QuantizerInfo& method, QuantSpec& spec)
+      : text_(text), rest_(bits), method_(method), spec_(spec) {}
+
+  void read() {
+    method_.types.empty() ? read_bits() : read_type();
+    if (rest_.starts_with('g')) read_group();
+    const std::string_view before_activations = method_.types.empty() ? "a" : "-a";
+    if (rest_.starts_with(before_activations)) {
+      rest_.remove_prefix(before_activations.size() - 1);
+      read_activations();
+    }
+    if (!rest_.empty())
+      refuse_spec(text_, fmt::format("'{}' is not understood, write {}", shown(rest_), spec_form(method_)));
+  }
+
+ private:
+  std::int64_t number(char letter) {
+    const std::size_t digits = digits_at(rest_, 1);
+    if (digits == 0 || rest_[1] == '0')
+      refuse_spec(text_, fmt::format("'{}' must be followed by a number that does not begin with 0", letter));
+    const std::int64_t value = parse_int(rest_.substr(1, digits)).value_or(INT64_MAX);
+    rest_.remove_prefix(1 + digits);
     return value;
-  };
-  if (!bits.starts_with('w'))
-    refuse_spec(text, "the bits of the weights are missing, write METHOD:w<bits>[g<size>][a<bits>]");
-  const std::int64_t weight_bits = number('w');
-  if (weight_bits < method.min_bits || weight_bits > method.max_bits)
-    refuse_spec(text, fmt::format("weights can have {} to {} bits", method.min_bits, method.max_bits));
-  spec.weight_bits = int(weight_bits);
-  if (bits.starts_with('g')) {
-    if (!method.groups) refuse_spec(text, fmt::format("'{}' does not work in groups", method.name));
-    spec.group = number('g');
-    if (spec.group < kMinGroup || spec.group > kMaxGroup)
-      refuse_spec(text, fmt::format("groups can have {} to {} weights", kMinGroup, kMaxGroup));
   }
-  if (bits.starts_with('a')) {
-    if (!method.activations) refuse_spec(text, fmt::format("'{}' leaves activations float", method.name));
-    const std::int64_t activation_bits = number('a');
-    if (activation_bits < kMinActivationBits || activation_bits > kMaxActivationBits)
-      refuse_spec(text, fmt::format("activations can have {} to {} bits; leave a<bits> out for float activations",
-                                    kMinActivationBits, kMaxActivationBits));
-    spec.activation_bits = int(activation_bits);
+
+  void read_bits() {
+    if (!rest_.starts_with('w'))
+      refuse_spec(text_, fmt::format("the bits of the weights are missing, write {}", spec_form(method_)));
+    const std::int64_t bits = number('w');
+    if (bits < method_.min_bits || bits > method_.max_bits)
+      refuse_spec(text_, method_.min_bits == method_.max_bits
+                             ? fmt::format("weights can have {} bits only", method_.min_bits)
+                             : fmt::format("weights can have {} to {} bits", method_.min_bits, method_.max_bits));
+    spec_.weight_bits = int(bits);
   }
-  if (!bits.empty())
-    refuse_spec(text, fmt::format("'{}' is not understood, write METHOD:w<bits>[g<size>][a<bits>]", shown(bits)));
-}
+
+  void read_type() {
+    const std::string_view type = type_at(method_, rest_);
+    if (type.empty()) refuse_spec(text_, fmt::format("the weights' format is missing, write {}", spec_form(method_)));
+    spec_.type = type;
+    rest_.remove_prefix(type.size());
+  }
+
+  void read_group() {
+    if (!method_.groups) refuse_spec(text_, fmt::format("'{}' does not work in groups of any size", method_.name));
+    spec_.group = number('g');
+    if (spec_.group < kMinGroup || spec_.group > kMaxGroup)
+      refuse_spec(text_, fmt::format("groups can have {} to {} weights", kMinGroup, kMaxGroup));
+  }
+
+  void read_activations() {
+    if (!method_.activations) refuse_spec(text_, fmt::format("'{}' leaves activations float", method_.name));
+    const std::int64_t bits = number('a');
+    if (bits < kMinActivationBits || bits > kMaxActivationBits)
+      refuse_spec(text_, fmt::format("activations can have {} to {} bits; leave a<bits> out for float activations",
+                                     kMinActivationBits, kMaxActivationBits));
+    spec_.activation_bits = int(bits);
+  }
+
+  std::string_view text_, rest_;
+  const QuantizerInfo& method_;
+  QuantSpec& spec_;
+};
 
 /// Reads `key=value,key=value` into the spec, defaults included; they are dropped by the caller.
 void parse_options(std::string_view text, std::string_view list, const QuantizerInfo& method, QuantSpec& spec) {
@@ -167,7 +218,8 @@ QuantSpec parse_quant_spec(std::string_view text) {
   if (method->quantize == nullptr) {
     if (colon != std::string_view::npos) refuse_spec(text, fmt::format("'{}' has no bits to choose", name));
   } else {
-    parse_bits(text, colon == std::string_view::npos ? std::string_view() : head.substr(colon + 1), *method, spec);
+    BitsReader(text, colon == std::string_view::npos ? std::string_view() : head.substr(colon + 1), *method, spec)
+        .read();
   }
   if (at != std::string_view::npos) parse_options(text, text.substr(at + 1), *method, spec);
   settle_options(text, *method, spec);
@@ -176,9 +228,10 @@ QuantSpec parse_quant_spec(std::string_view text) {
 
 std::string to_text(const QuantSpec& spec) {
   std::string text = spec.method;
+  if (!spec.type.empty()) text += fmt::format(":{}", spec.type);
   if (spec.weight_bits != 32) text += fmt::format(":w{}", spec.weight_bits);
   if (spec.group > 0) text += fmt::format("g{}", spec.group);
-  if (spec.activation_bits != 32) text += fmt::format("a{}", spec.activation_bits);
+  if (spec.activation_bits != 32) text += fmt::format("{}a{}", spec.type.empty() ? "" : "-", spec.activation_bits);
   char separator = '@';
   for (const auto& [key, value] : spec.options) {
     text += fmt::format("{}{}={}", separator, key, value);

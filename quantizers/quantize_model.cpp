@@ -68,8 +68,9 @@ LayerReport float_report(const Model& model, const MatrixWeight& where, std::str
   return report;
 }
 
-/// Quantizes the layers without a reason against it, each on one thread. The error of the first layer that has one is
-/// thrown after all have ended, so that it does not depend on the number of threads.
+/// Quantizes the layers without a reason against it, each on one thread. A layer whose shape the method cannot store
+/// stays float and gets that reason. The error of the first layer that has one is thrown after all have ended, so that
+/// it does not depend on the number of threads.
 std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& spec, std::vector<LayerReport>& reports,
                                           int threads) {
   const QuantizerInfo* method = find_quantizer(spec.method);
@@ -87,6 +88,8 @@ std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& s
         report.bits_per_weight = bits_per_weight(packed[i]);
         report.weight_sqnr_db = sqnr_db(values, dequantize(packed[i]));
         report.code_entropy_bits = code_entropy(packed[i]);
+      } catch (const Unsupported& error) {
+        report.skipped = error.what();
       } catch (...) {
         errors[i] = std::current_exception();
       }
@@ -94,6 +97,10 @@ std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& s
   });
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
+  const auto is_stored = [](const PackedMatrix& matrix) { return matrix.n > 0; };
+  if (std::none_of(packed.begin(), packed.end(), is_stored))
+    throw Unsupported(fmt::format("quantizer '{}' can store no layer of model '{}': {}", to_text(spec), model.name,
+                                  reports.back().skipped));
   return packed;
 }
 

@@ -32,12 +32,16 @@ struct LayerProblem {
 struct QuantizerInfo {
   std::string_view name;
   std::string_view summary;
-  std::string_view paper;  ///< "" for folklore
-  int min_bits, max_bits;
-  bool groups, activations, calibration;     ///< accepts g<size>; accepts a<bits>; needs samples even without a<bits>
-  std::span<const QuantizerOption> options;  ///< of weights; options of activations are shared (options.h)
-  PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&);  ///< null for `float`
-  std::string_view formats;                                         ///< of the packed weights, as QuantFormat text
+  std::string_view paper = "";  ///< "" for folklore
+  std::string_view types =
+      "";  ///< "e4m3|e5m2": names of formats, which stand in a spec in place of w<bits>; "" for none
+  int min_bits = 0, max_bits = 0;                 ///< of a code
+  bool groups = false;                            ///< accepts g<size>
+  bool activations = true;                        ///< accepts a<bits>
+  bool calibration = false;                       ///< needs samples even without a<bits>
+  std::span<const QuantizerOption> options = {};  ///< of weights; others are shared (options.h)
+  PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&) = nullptr;  ///< null for `float`
+  std::string_view formats = "";  ///< of the packed weights, as QuantFormat text
 };
 std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
@@ -67,7 +71,8 @@ struct QuantizedModel {
 /// Node::activation where the spec has a<bits>, from `calibration` samples [count, ...] run through the float model.
 ///
 /// Errors  InputError for a spec that does not fit the model; DataError, naming the layer, for weights or activations
-///         that are not finite, and for an empty calibration set where one is needed.
+///         that are not finite, and for an empty calibration set where one is needed; Unsupported where the method can
+///         store no layer at all. Layers that it cannot store stay float and say so (LayerReport::skipped).
 QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
                               const std::function<void(std::string_view)>& progress = {});
 

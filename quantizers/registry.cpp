@@ -14,6 +14,7 @@ constexpr std::array kRtnOptions = {
     QuantizerOption{"percentile", "99.9", "number 50..100", "part of the weights inside the range, in percent",
                     "range=percentile"},
     QuantizerOption{"norm", "2", "number 1..4", "exponent of the error that the search minimises", "range=mse"},
+    QuantizerOption{"scale", "f32", "f32|f16", "how scales are stored", ""},
 };
 
 constexpr std::array kKMeansOptions = {
@@ -30,20 +31,53 @@ constexpr std::array kEntropyOptions = {
     QuantizerOption{"level", "mean", "mean|median", "what stands for the members of a slice", ""},
 };
 
+constexpr std::array kScaledLevelsOptions = {
+    QuantizerOption{"per", "channel", "tensor|channel", "what shares one scale when there are no groups", ""},
+    QuantizerOption{"scale", "f32", "f32|f16|e8m0", "how scales are stored; e8m0: powers of two, rounded up", ""},
+};
+
+constexpr std::array kTernaryOptions = {
+    QuantizerOption{"per", "channel", "tensor|channel", "what shares one scale when there are no groups", ""},
+    QuantizerOption{
+        "rule", "optimal", "optimal|twn|absmean|refit",
+        "which weights become 0, and the scale: least squared error; below 0.7 of the mean magnitude; below "
+        "half of it, with that mean as scale; the same with the best scale",
+        ""},
+    QuantizerOption{"scale", "f32", "f32|f16|e8m0", "how scales are stored; e8m0: powers of two, rounded up", ""},
+    QuantizerOption{"store", "2bit", "2bit|base3", "four weights to a byte, or five", ""},
+};
+
+constexpr std::array kMxOptions = {
+    QuantizerOption{
+        "rule", "floor", "floor|ceil|even|up",
+        "how a block's power of two follows from its largest magnitude: OCP; never clipping; after rounding "
+        "it to an element; the least that does not clip",
+        ""},
+};
+
+constexpr std::array kNvfp4Options = {
+    QuantizerOption{"levels", "two", "one|two", "scales of blocks alone, or under one float32 of the tensor", ""},
+};
+
+constexpr std::array kHqqOptions = {
+    QuantizerOption{"per", "channel", "tensor|channel", "what shares one scale when there are no groups", ""},
+    QuantizerOption{"norm", "0.7", "number 0.1..1", "exponent of the error's norm", ""},
+    QuantizerOption{"steps", "20", "integer 0..1000", "most steps of the iteration; 0: round to nearest", ""},
+    QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets are stored", ""},
+};
+
+constexpr std::string_view kGgufTypes =
+    "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4";
+
 }  // namespace
 
 std::span<const QuantizerInfo> quantizers() {
   static constexpr std::array kTable = {
       QuantizerInfo{.name = "float",
                     .summary = "weights and activations as they are, 32 bits",
-                    .paper = "",
                     .min_bits = 32,
                     .max_bits = 32,
-                    .groups = false,
                     .activations = false,
-                    .calibration = false,
-                    .options = {},
-                    .quantize = nullptr,
                     .formats = "f32"},
       QuantizerInfo{.name = "rtn",
                     .summary = "round to nearest on a uniform grid",
@@ -51,8 +85,6 @@ std::span<const QuantizerInfo> quantizers() {
                     .min_bits = 2,
                     .max_bits = 8,
                     .groups = true,
-                    .activations = true,
-                    .calibration = false,
                     .options = kRtnOptions,
                     .quantize = quantize_rtn,
                     .formats = "q<bits>c, q<bits>t, q<bits>g<size>; z appended with grid=asym"},
@@ -61,9 +93,6 @@ std::span<const QuantizerInfo> quantizers() {
                     .paper = "Han et al. 2016, arXiv:1510.00149",
                     .min_bits = 2,
                     .max_bits = 8,
-                    .groups = false,
-                    .activations = true,
-                    .calibration = false,
                     .options = kKMeansOptions,
                     .quantize = quantize_kmeans,
                     .formats = "t<bits>t, t<bits>c"},
@@ -72,12 +101,89 @@ std::span<const QuantizerInfo> quantizers() {
                     .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",
                     .min_bits = 2,
                     .max_bits = 8,
-                    .groups = false,
-                    .activations = true,
-                    .calibration = false,
                     .options = kEntropyOptions,
                     .quantize = quantize_entropy,
                     .formats = "t<bits>t, t<bits>c"},
+      QuantizerInfo{.name = "fp8",
+                    .summary = "8-bit floats",
+                    .paper = "Micikevicius et al. 2022, arXiv:2209.05433",
+                    .types = "e4m3|e5m2",
+                    .min_bits = 8,
+                    .max_bits = 8,
+                    .groups = true,
+                    .options = kScaledLevelsOptions,
+                    .quantize = quantize_fp8,
+                    .formats = "e4m3c, e5m2t, e4m3g<size>; .f16 or .e8m0 appended with scale"},
+      QuantizerInfo{.name = "mx",
+                    .summary = "blocks of 32 with one power of two (OCP Microscaling)",
+                    .paper = "Rouhani et al. 2023, arXiv:2310.10537",
+                    .types = "e4m3|e5m2|e3m2|e2m3|e2m1|int8",
+                    .min_bits = 4,
+                    .max_bits = 8,
+                    .options = kMxOptions,
+                    .quantize = quantize_mx,
+                    .formats = "e2m1g32.e8m0 and its like; q8g32.e8m0 for int8"},
+      QuantizerInfo{.name = "nvfp4",
+                    .summary = "4-bit floats in blocks of 16 with an 8-bit float scale",
+                    .paper = "NVIDIA Model Optimizer, nvfp4_tensor",
+                    .min_bits = 4,
+                    .max_bits = 4,
+                    .options = kNvfp4Options,
+                    .quantize = quantize_nvfp4,
+                    .formats = "e2m1g16.e4m3"},
+      QuantizerInfo{.name = "nf4",
+                    .summary = "16 levels that normally distributed weights use equally often",
+                    .paper = "Dettmers et al. 2023, arXiv:2305.14314",
+                    .min_bits = 4,
+                    .max_bits = 4,
+                    .groups = true,
+                    .options = kScaledLevelsOptions,
+                    .quantize = quantize_nf4,
+                    .formats = "nf4g<size>, nf4c, nf4t"},
+      QuantizerInfo{.name = "af4",
+                    .summary = "16 levels with the least expected error in blocks of 64",
+                    .paper = "Yoshida 2023, arXiv:2306.06965",
+                    .min_bits = 4,
+                    .max_bits = 4,
+                    .groups = true,
+                    .options = kScaledLevelsOptions,
+                    .quantize = quantize_nf4,
+                    .formats = "af4g<size>, af4c, af4t"},
+      QuantizerInfo{.name = "gguf",
+                    .summary = "the block types of GGUF files, as ggml quantizes them without importances",
+                    .paper = "ggml-org/ggml",
+                    .types = kGgufTypes,
+                    .min_bits = 1,
+                    .max_bits = 8,
+                    .quantize = quantize_gguf,
+                    .formats = "q4g32.f16 (q4_0), q4g32o.i6 (q4_K) and so on"},
+      QuantizerInfo{.name = "hqq",
+                    .summary = "real zero points that shrink a norm below 1 of the error",
+                    .paper = "Badri and Shaji 2023, Half-Quadratic Quantization",
+                    .min_bits = 1,
+                    .max_bits = 8,
+                    .groups = true,
+                    .options = kHqqOptions,
+                    .quantize = quantize_hqq,
+                    .formats = "q<bits>g<size>o, q<bits>co"},
+      QuantizerInfo{.name = "ternary",
+                    .summary = "-1, 0 and 1 times a scale",
+                    .paper = "Li et al. 2016, arXiv:1605.04711; Ma et al. 2024, arXiv:2402.17764",
+                    .min_bits = 2,
+                    .max_bits = 2,
+                    .groups = true,
+                    .options = kTernaryOptions,
+                    .quantize = quantize_ternary,
+                    .formats = "ternaryc, ternaryg<size>; trit with store=base3"},
+      QuantizerInfo{.name = "binary",
+                    .summary = "signs times the mean magnitude",
+                    .paper = "Rastegari et al. 2016, arXiv:1603.05279",
+                    .min_bits = 1,
+                    .max_bits = 1,
+                    .groups = true,
+                    .options = kScaledLevelsOptions,
+                    .quantize = quantize_binary,
+                    .formats = "binaryc, binaryt, binaryg<size>"},
   };
   return kTable;
 }

@@ -68,32 +68,17 @@ void encode(const Grid& grid, std::span<const float> values, std::uint8_t* codes
 }  // namespace
 
 PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec) {
-  check_finite(layer);
-  const MatrixView<const float>& w = layer.weights;
   const RtnPlan plan = plan_of(spec);
-  UnpackedMatrix out;
-  out.format = weight_format(spec, CodeKind::integer);
-  out.format.zeros = !plan.symmetric;
-  out.n = w.rows;
-  out.k = w.cols;
-  out.codes.resize(std::size_t(w.rows * w.cols));
-  const auto add = [&](std::span<const float> values, std::uint8_t* codes) {
-    const Grid grid = grid_of(plan, values);
+  QuantFormat format = weight_format(spec, CodeKind::integer);
+  format.zeros = !plan.symmetric;
+  format.scale = scale_option(spec);
+  return quantize_runs(layer, format, [&](std::span<const float> values, std::uint8_t* codes, UnpackedMatrix& out) {
+    Grid grid = grid_of(plan, values);
+    if (format.scale != ScaleType::f32) grid.scale = stored_scale(format.scale, grid.scale);
     out.scales.push_back(grid.scale);
     if (!plan.symmetric) out.zeros.push_back(std::uint8_t(grid.zero + (1 << (plan.bits - 1))));
     encode(grid, values, codes, plan.bits);
-  };
-  if (out.format.sharing == Sharing::tensor) {
-    add(dense_copy(w), out.codes.data());
-    return pack(out);
-  }
-  const std::int64_t run = out.format.sharing == Sharing::group ? out.format.group : w.cols;
-  for (std::int64_t row = 0; row < w.rows; ++row)
-    for (std::int64_t begin = 0; begin < w.cols; begin += run) {
-      const std::int64_t size = std::min(run, w.cols - begin);
-      add({w.row(row) + begin, std::size_t(size)}, out.codes.data() + row * w.cols + begin);
-    }
-  return pack(out);
+  });
 }
 
 }  // namespace qb

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/base/random.h"
+#include "kernels/base/text.h"
 #include "quantizers/options.h"
 
 namespace qb {
@@ -137,7 +138,12 @@ TEST_CASE("every value that the tables offer is accepted, and every default is w
   for (const QuantizerInfo& method : quantizers()) {
     if (method.quantize == nullptr) continue;
     CHECK_FALSE(method.formats.empty());
-    QuantSpec plain{std::string(method.name), method.max_bits, 0, 32, {}};
+    QuantSpec plain;
+    plain.method = method.name;
+    if (method.types.empty())
+      plain.weight_bits = method.max_bits;
+    else
+      plain.type = split(method.types, '|').back();
     for (const QuantizerOption& option : all_options(method)) {
       INFO(std::string(method.name), " ", std::string(option.key));
       if (!option.otherwise.empty()) {

@@ -1,0 +1,33 @@
+// The block types of GGUF files, byte for byte as ggml quantizes them (kernels/gguf_blocks).
+#include <fmt/format.h>
+
+#include "kernels/gguf_blocks/convert.h"
+#include "quantizers/methods.h"
+
+namespace qb {
+namespace {
+
+/// What llama.cpp stores in place of a type of 256 weights where rows are not whole blocks of it.
+std::string_view smaller_blocks(std::string_view type) {
+  if (type == "q2_K" || type == "q3_K" || type == "iq4_xs") return "iq4_nl";
+  if (type == "q4_K") return "q5_0";
+  if (type == "q5_K") return "q5_1";
+  if (type == "q6_K") return "q8_0";
+  if (type == "tq1_0" || type == "tq2_0") return "q4_0";
+  return type;
+}
+
+}  // namespace
+
+PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
+  check_finite(layer);
+  const MatrixView<const float>& w = layer.weights;
+  const BlockType* type = &block_type(spec.type);
+  if (w.cols % type->weights != 0) type = &block_type(smaller_blocks(spec.type));
+  if (w.cols % type->weights != 0)
+    throw Unsupported(fmt::format("rows of {} weights are not whole blocks of {}, as {} has them", w.cols,
+                                  type->weights, type->name));
+  return packed_from_blocks(*type, quantize_blocks(*type, w), w.rows, w.cols);
+}
+
+}  // namespace qb
