@@ -1,10 +1,10 @@
 #include "kernels/bench/depthwise_cell.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "kernels/bench/choice.h"
+#include "kernels/bench/planes.h"
 #include "kernels/bench/random_matrix.h"
 #include "kernels/depthwise.h"
 #include "kernels/panels.h"
@@ -12,9 +12,6 @@
 namespace qb {
 
 namespace {
-
-/// Activations of real networks mostly follow a ReLU: values of [0, 1) on codes from -128.
-constexpr float kCodeStep = 0x1p-8f;
 
 /// Input and result of one kernel, one behind the other: what a plain read of as much memory reads.
 struct Convolution {
@@ -33,8 +30,7 @@ Convolution convolution_of(const PreparedMatrix& weights, const LayerShape& shap
   one.y_offset = round_up(x_size, 16);
   one.y_size = shape.m * shape.n;
   one.planes = Buffer(std::size_t(4 * (one.y_offset + one.y_size)));
-  const std::vector<float> x = random_activations(1, x_size);
-  std::ranges::transform(x, one.planes.as<float>(), [](float value) { return std::abs(value); });
+  std::ranges::copy(random_planes(planes), one.planes.as<float>());
   return one;
 }
 
@@ -52,7 +48,7 @@ void convolve(Convolution& one, const LayerShape& shape, int threads) {
     call.pad[axis] = planes.pad;
   }
   call.x = one.planes.as<float>();
-  if (one.weights.kernel->activations == Activations::s8) call.scaling = {RowScaling::Kind::fixed, 8, kCodeStep, -128};
+  if (one.weights.kernel->activations == Activations::s8) call.scaling = kPlaneScaling;
   call.y = one.y();
   call.threads = threads;
   depthwise(one.weights, call, one.scratch);

@@ -53,32 +53,48 @@ std::map<std::string, std::int64_t> settings_in(const Line& line, const std::vec
   return settings;
 }
 
-LayerShape depthwise_in(const Line& line) {
-  auto settings = settings_in(line, {"n", "c", "h", "w", "k", "s", "p"});
+LayerShape planes_in(const Line& line, Work work) {
+  std::vector<std::string> known = {"n", "c", "h", "w", "k", "s", "p"};
+  if (work == Work::convolution) known.emplace_back("o");
+  auto settings = settings_in(line, known);
   for (const char* name : {"c", "h", "w", "k"})
     if (!settings.contains(name)) line.fail(fmt::format("'{}=' is missing", name));
   const auto or_else = [&](const char* name, std::int64_t otherwise) {
     return settings.contains(name) ? settings[name] : otherwise;
   };
   LayerShape shape;
-  shape.work = Work::depthwise;
+  shape.work = work;
   const std::int64_t kernel = settings["k"];
-  shape.planes = {or_else("n", 1), settings["c"],   settings["h"],           settings["w"],
-                  kernel,          or_else("s", 1), or_else("p", kernel / 2)};
+  shape.planes = {.batch = or_else("n", 1),
+                  .channels = settings["c"],
+                  .height = settings["h"],
+                  .width = settings["w"],
+                  .kernel = kernel,
+                  .stride = or_else("s", 1),
+                  .pad = or_else("p", kernel / 2),
+                  .results = or_else("o", settings["c"])};
   const Planes& planes = shape.planes;
   if (std::min(planes.height, planes.width) + 2 * planes.pad < kernel)
     line.fail(fmt::format("a kernel of {0} x {0} does not fit into {1} x {2} with {3} zeros around", kernel,
                           planes.height, planes.width, planes.pad));
-  if (planes.batch * planes.channels * planes.height >= (std::int64_t(1) << 31) / planes.width)
+  if (double(planes.batch) * double(planes.channels + planes.results) * double(planes.height + 2 * planes.pad) *
+          double(planes.width + 2 * planes.pad) >
+      0x1p31)
     line.fail("the planes have more than 2^31 values");
   shape.m = planes.batch * planes.out_height() * planes.out_width();
-  shape.n = planes.channels;
-  shape.k = kernel * kernel;
+  shape.n = planes.results;
+  shape.k = kernel * kernel * (work == Work::convolution ? planes.channels : 1);
   return shape;
 }
 
 LayerShape shape_in(const Line& line) {
-  const LayerShape shape = line.words.front() == name_of(Work::depthwise) ? depthwise_in(line) : product_in(line);
+  LayerShape shape;
+  if (line.words.front() == name_of(Work::depthwise))
+    shape = planes_in(line, Work::depthwise);
+  else if (line.words.front() == name_of(Work::convolution))
+    shape = planes_in(line, Work::convolution);
+  else
+    shape = product_in(line);
   if (shape.n * shape.k >= std::int64_t(1) << 31)
     line.fail(fmt::format("{} x {} weights are too many; up to 2^31 are accepted", shape.n, shape.k));
   return shape;
@@ -87,16 +103,18 @@ LayerShape shape_in(const Line& line) {
 }  // namespace
 
 std::string_view name_of(Work work) {
-  constexpr std::string_view kNames[] = {"product", "depthwise"};
+  constexpr std::string_view kNames[] = {"product", "depthwise", "convolution", "convolution_of_codes"};
   return kNames[std::size_t(work)];
 }
 
 std::string to_text(const LayerShape& shape) {
   if (shape.work == Work::product) return fmt::format("{} x {} x {}", shape.m, shape.n, shape.k);
   const Planes& planes = shape.planes;
-  return fmt::format("{}{} x {} x {}, {} x {}{}", planes.batch > 1 ? fmt::format("{} x ", planes.batch) : "",
-                     planes.channels, planes.height, planes.width, planes.kernel, planes.kernel,
-                     planes.stride > 1 ? fmt::format(" / {}", planes.stride) : "");
+  const std::string batch = planes.batch > 1 ? fmt::format("{} x ", planes.batch) : "";
+  const std::string results = planes.results != planes.channels ? fmt::format(" to {}", planes.results) : "";
+  const std::string stride = planes.stride > 1 ? fmt::format(" / {}", planes.stride) : "";
+  return fmt::format("{}{} x {} x {}{}, {} x {}{}{}", batch, planes.channels, planes.height, planes.width, results,
+                     planes.kernel, planes.kernel, stride, shape.work == Work::convolution_of_codes ? ", codes" : "");
 }
 
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where) {

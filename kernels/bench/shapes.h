@@ -9,21 +9,27 @@
 namespace qb {
 
 /// What is computed on a shape.
-enum class Work : std::uint8_t { product, depthwise };
-inline constexpr int kWorks = 2;
+enum class Work : std::uint8_t {
+  product,
+  depthwise,             ///< float32 planes to float32 planes
+  convolution,           ///< likewise
+  convolution_of_codes,  ///< int8 codes as pixels to float32 pixels: nothing is quantized, nothing becomes planes
+};
+inline constexpr int kWorks = 4;
 std::string_view name_of(Work work);
 
 /// Square kernels over planes [batch, channels, height, width], as a line of a shapes file gives them.
 struct Planes {
   std::int64_t batch = 1, channels = 0, height = 0, width = 0, kernel = 0, stride = 1;
-  std::int64_t pad = 0;  ///< zeros on each side
+  std::int64_t pad = 0;      ///< zeros on each side
+  std::int64_t results = 0;  ///< channels of the result
   std::int64_t out_height() const { return (height + 2 * pad - kernel) / stride + 1; }
   std::int64_t out_width() const { return (width + 2 * pad - kernel) / stride + 1; }
   bool operator==(const Planes&) const = default;
 };
 
-/// y [m, n] = a [m, k] * transpose(w [n, k]); of a depthwise convolution m counts the positions of the result, n its
-/// channels, k the weights of one, so that 2 m n k operations are done in any case.
+/// y [m, n] = a [m, k] * transpose(w [n, k]); of a convolution m counts the positions of the result, n its channels, k
+/// the weights of one, so that 2 m n k operations are done in any case.
 struct LayerShape {
   std::int64_t m = 0, n = 0, k = 0;
   std::string comment = {};  ///< what stands behind '#' in its line
@@ -32,7 +38,8 @@ struct LayerShape {
   bool operator==(const LayerShape&) const = default;
 };
 
-std::string to_text(const LayerShape& shape);  ///< "512 x 4096 x 4096", "64 x 112 x 112, 3 x 3 / 2"
+std::string to_text(
+    const LayerShape& shape);  ///< "512 x 4096 x 4096", "64 x 112 x 112, 3 x 3 / 2", "64 x 56 x 56 to 128, 3 x 3"
 
 /// One shape per line; each number is in [1, 1000000] (p from 0), and n * k below 2^31; empty lines and what follows
 /// '#' are skipped.
@@ -40,6 +47,7 @@ std::string to_text(const LayerShape& shape);  ///< "512 x 4096 x 4096", "64 x 1
 ///   m n k                            a product
 ///   depthwise c=64 h=112 w=112 k=3   channels, rows, columns, kernel; besides n= samples (1), s= stride (1),
 ///                                    p= zeros on each side (k / 2)
+///   convolution c=64 h=56 w=56 k=3   likewise; besides o= channels of the result (c)
 ///
 /// Throws DataError naming `where`, the line and the fault.
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where);

@@ -53,7 +53,13 @@ Expectation expected_of(const KernelInfo& reference, const Problem& problem) {
   GemmScratch scratch;
   float* y = expected.values.data();
   for (const std::int64_t row : expected.rows) {
-    gemm(w, {.m = 1, .a = problem.a + row * k, .a_stride = k, .scaling = scaling_for(reference), .y = y, .y_stride = n},
+    gemm(w,
+         {.m = 1,
+          .a = problem.a + row * k,
+          .a_stride = k,
+          .scaling = scaling_for(reference, problem),
+          .y = y,
+          .y_stride = n},
          scratch);
     y += n;
   }
@@ -114,7 +120,7 @@ void multiply(Subject& subject, const Problem& problem, int threads) {
        {.m = problem.m,
         .a = problem.a,
         .a_stride = k,
-        .scaling = scaling_for(*subject.kernel),
+        .scaling = scaling_for(*subject.kernel, problem),
         .y = subject.y.data(),
         .y_stride = n,
         .threads = threads},
@@ -122,10 +128,8 @@ void multiply(Subject& subject, const Problem& problem, int threads) {
   subject.next = subject.next + 1 < subject.weights.size() ? subject.next + 1 : 0;
 }
 
-RowScaling scaling_for(const KernelInfo& kernel) {
-  RowScaling scaling;
-  if (kernel.activations == Activations::s8) scaling.kind = RowScaling::Kind::dynamic_rows;
-  return scaling;
+RowScaling scaling_for(const KernelInfo& kernel, const Problem& problem) {
+  return kernel.activations == Activations::s8 ? problem.scaling : RowScaling{};
 }
 
 Limit arithmetic_of(const KernelInfo& kernel) {

@@ -15,6 +15,7 @@ struct Problem {
   const PackedMatrix* weights = nullptr;
   const float* a = nullptr;  ///< rows of k
   std::int64_t m = 0;
+  RowScaling scaling = {RowScaling::Kind::dynamic_rows};  ///< for kernels that read int8
 };
 
 std::vector<float> random_activations(std::int64_t m, std::int64_t k);  ///< [m, k] in [-1, 1), the same at every call
@@ -60,8 +61,8 @@ struct Subject {
 /// One product, quantization of the rows included. Allocates nothing once warm.
 void multiply(Subject& subject, const Problem& problem, int threads);
 
-/// Integer codes by row for int8 kernels; nothing for others.
-RowScaling scaling_for(const KernelInfo& kernel);
+/// The problem's scaling for int8 kernels; none for others.
+RowScaling scaling_for(const KernelInfo& kernel, const Problem& problem);
 
 /// Which rate of this machine limits the kernel's arithmetic: that of its activations, or bf16 where it multiplies so.
 Limit arithmetic_of(const KernelInfo& kernel);

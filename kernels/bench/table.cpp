@@ -8,9 +8,11 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/bench/choice.h"
+#include "kernels/bench/convolution_cell.h"
 #include "kernels/bench/depthwise_cell.h"
 #include "kernels/bench/product_cell.h"
 #include "kernels/bench/random_matrix.h"
+#include "kernels/convolution/weight_order.h"
 
 namespace qb {
 
@@ -106,15 +108,33 @@ void measure_products(const Options& options, const Bench& bench, Progress& prog
   }
 }
 
-/// Everything but products: each shape on each format that something computes.
-void measure_planes(const Options& options, const Bench& bench, Progress& progress, Table& table) {
+/// A shape of planes on one format.
+struct PlaneCell {
+  LayerShape shape;
+  QuantFormat format;
+};
+
+std::vector<PlaneCell> plane_cells(const Options& options) {
+  std::vector<PlaneCell> cells;
   for (const LayerShape& shape : options.shapes) {
     if (shape.work == Work::product) continue;
     for (const QuantFormat& format : options.plane_formats) {
-      progress.show(fmt::format("{} {} {}", name_of(shape.work), to_text(format), to_text(shape)));
-      table.add(measure_depthwise(bench, options, format, shape, table.missing));
-      progress.step();
+      cells.push_back({shape, format});
+      if (shape.work != Work::convolution || format.kind != CodeKind::integer || !order_is_free(format, shape.k))
+        continue;
+      cells.push_back({shape, format});
+      cells.back().shape.work = Work::convolution_of_codes;
     }
+  }
+  return cells;
+}
+
+void measure_planes(const Options& options, const Bench& bench, Progress& progress, Table& table) {
+  for (const auto& [shape, format] : plane_cells(options)) {
+    progress.show(fmt::format("{} {} {}", name_of(shape.work), to_text(format), to_text(shape)));
+    const auto measure = shape.work == Work::depthwise ? measure_depthwise : measure_convolution;
+    table.add(measure(bench, options, format, shape, table.missing));
+    progress.step();
   }
 }
 
@@ -129,8 +149,7 @@ Table measure_table(const Options& options) {
   const Bench bench{.rounds = options.rounds, .cold_bytes = options.cold_bytes};
   const auto products = std::size_t(
       std::ranges::count_if(options.shapes, [](const LayerShape& shape) { return shape.work == Work::product; }));
-  Progress progress(options.formats.size() * products +
-                    options.plane_formats.size() * (options.shapes.size() - products));
+  Progress progress(options.formats.size() * products + plane_cells(options).size());
   measure_products(options, bench, progress, table);
   measure_planes(options, bench, progress, table);
   progress.end();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/convolution/code_images.h"
 #include "kernels/convolution/patches.h"
@@ -62,6 +63,7 @@ struct Tile {
 /// Samples [first, first + count) of the batch.
 struct Wave {
   std::int64_t first = 0, count = 0;
+  bool to_pixels = false;  ///< results stay as the products give them
 };
 
 /// Results of a tile to the planes of the output. With one output per group they lie channel after channel, else row
@@ -131,7 +133,7 @@ void run_tile(const ConvRun& run, const Wave& wave, const Tile& tile, const Buff
   const ConvShape& shape = run.plan.shape;
   const std::int64_t rows = tile.end - tile.begin, outputs = shape.out_channels / shape.groups;
   const bool channel_major = outputs == 1;
-  auto* results = workspace.results.as<float>();
+  auto* results = wave.to_pixels ? run.y + tile.begin * shape.out_channels : workspace.results.as<float>();
   for (std::int64_t g = 0; g < shape.groups; ++g) {
     GemmCall call;
     call.m = rows;
@@ -145,7 +147,7 @@ void run_tile(const ConvRun& run, const Wave& wave, const Tile& tile, const Buff
     gemm(weights, call, workspace.scratch);
     if (run.observer.product) run.observer.product(g * outputs, outputs, weights, call);
   }
-  store_tile(run, wave, tile, results);
+  if (!wave.to_pixels) store_tile(run, wave, tile, results);
 }
 
 void run_tiles(const ConvRun& run, const Wave& wave, LayerWorkspaces& workspaces) {
@@ -259,10 +261,17 @@ void run_conv(const ConvRun& run, LayerWorkspaces& workspaces) {
   if (run.plan.per_sample) scale_samples(run);
   if (run.plan.path == ConvPath::depthwise) return run_depthwise(run, workspaces.depthwise);
   for (std::int64_t first = 0; first < run.plan.shape.batch; first += run.plan.wave) {
-    const Wave wave{first, std::min(run.plan.wave, run.plan.shape.batch - first)};
+    const Wave wave{.first = first, .count = std::min(run.plan.wave, run.plan.shape.batch - first)};
     if (makes_codes(run.plan)) make_code_images(run, wave.first, wave.count, workspaces);
     run_tiles(run, wave, workspaces);
   }
+}
+
+void run_on_codes(const ConvRun& run, LayerWorkspaces& workspaces) {
+  const ConvShape& shape = run.plan.shape;
+  QB_EXPECTS(run.plan.path == ConvPath::code_pixels && run.plan.wave == shape.batch && run.bias == nullptr);
+  QB_EXPECTS(shape.groups < shape.out_channels || shape.groups == 1);
+  run_tiles(run, {0, shape.batch, /*to_pixels=*/true}, workspaces);
 }
 
 }  // namespace qb

@@ -86,4 +86,9 @@ struct ConvRun {
 };
 void run_conv(const ConvRun& run, LayerWorkspaces& workspaces);
 
+/// The second half of run_conv() for codes that make_code_images() has put into the workspaces: the products alone,
+/// with the results as pixels, y [N, positions, channels], and no bias. For plans by code_pixels whose samples are one
+/// wave, with fewer groups than channels.
+void run_on_codes(const ConvRun& run, LayerWorkspaces& workspaces);
+
 }  // namespace qb

@@ -1,7 +1,6 @@
 // oneDNN's matmul on dense operands. Written for the C interface of oneDNN 2 (Debian 12 has 2.6.3).
 #pragma once
 #include <cstdint>
-#include <string>
 
 #include "kernels/base/buffer.h"
 
@@ -29,7 +28,5 @@ struct OnednnCall {
   int threads;
 };
 void onednn_multiply(const OnednnCall& call);
-
-std::string describe_onednn();  ///< "oneDNN 2.6.3"; loads it
 
 }  // namespace qb

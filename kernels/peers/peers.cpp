@@ -1,10 +1,12 @@
 #include "kernels/peers/peers.h"
 
+#include "kernels/peers/convolution.h"
+
 #ifdef QB_OPENBLAS_FILE
 #include "kernels/peers/openblas_library.h"
 #endif
 #ifdef QB_ONEDNN_FILE
-#include "kernels/peers/onednn_matmul.h"
+#include "kernels/peers/onednn_library.h"
 #endif
 
 namespace qb {
@@ -21,6 +23,13 @@ std::string describe_peer([[maybe_unused]] const KernelInfo& kernel) {
 
 #ifndef QB_OPENBLAS_FILE
 std::vector<OpenblasCore> choose_openblas_core() { return {}; }
+#endif
+
+#ifdef QB_ONEDNN_FILE
+bool has_onednn() { return true; }
+#else
+bool has_onednn() { return false; }
+PeerConvolution onednn_convolution(const OnednnConvolutionCase&) { return {}; }
 #endif
 
 }  // namespace qb

@@ -14,6 +14,7 @@
 #include "kernels/bench/options.h"
 #include "kernels/bench/random_matrix.h"
 #include "kernels/bench/table_output.h"
+#include "kernels/peers/convolution.h"
 
 namespace qb {
 
@@ -26,7 +27,10 @@ Options options_of(const std::vector<std::string_view>& arguments) { return read
 /// A table of two formats on small products, as the program makes it.
 Table small_table() {
   Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
-  options.shapes = parse_shapes("1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2", "small");
+  options.shapes = parse_shapes(
+      "1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2\n"
+      "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2",
+      "small");
   options.cold_bytes = 1 << 20;
   return measure_table(options);
 }
@@ -122,7 +126,7 @@ TEST_CASE("every kernel of a product has one value per round, and peers are pair
   for (const KernelInfo& kernel : kernels()) {
     if (kernel.family != "gemm_f32_f32" || !includes(host_isa(), kernel.needs) || kernel.by_name_only) continue;
     const auto same = [&](const TableRow& row) { return row.kernel == &kernel; };
-    CHECK_MESSAGE(std::ranges::count_if(table.rows, same) == 2, kernel.name);
+    CHECK_MESSAGE(std::ranges::count_if(table.rows, same) == (kernel.peer ? 2 : 3), kernel.name);
   }
 }
 
@@ -138,6 +142,29 @@ TEST_CASE("every depthwise kernel that this host may run is measured") {
     CHECK(found->bytes >= 4 * (2 * 20 * 9 * 11 + 2 * 20 * 5 * 6));
     CHECK(!found->cold);
     CHECK(error_text(found->proof) == "exact");
+  }
+}
+
+TEST_CASE("convolutions are measured between planes, of int8 also between codes, with oneDNN's where there is one") {
+  const Table table = small_table();
+  const auto count = [&](Work work, std::string_view kernel) {
+    return std::ranges::count_if(
+        table.rows, [&](const TableRow& row) { return row.shape.work == work && row.kernel->name == kernel; });
+  };
+  CHECK(count(Work::convolution, "gemm_f32_f32_ref") == 1);
+  CHECK(count(Work::convolution, "gemm_s8_q8_ref") == 1);
+  CHECK(count(Work::convolution_of_codes, "gemm_s8_q8_ref") == 1);
+  CHECK(count(Work::convolution_of_codes, "gemm_f32_f32_ref") == 0);
+  CHECK(count(Work::convolution, "convolution_f32_onednn") == has_onednn());
+  const bool integers = has_onednn() && includes(host_isa(), Isa::avx512vnni);
+  CHECK(count(Work::convolution, "convolution_u8_s8_onednn") == integers);
+  CHECK(count(Work::convolution_of_codes, "convolution_u8_s8_onednn") == integers);
+  for (const TableRow& row : table.rows) {
+    if (row.shape.work != Work::convolution_of_codes) continue;
+    CHECK(to_text(row.shape) == "2 x 20 x 9 x 11 to 24, 3 x 3 / 2, codes");
+    CHECK(operations(row.shape) == 2.0 * 2 * 24 * 5 * 6 * 9 * 20);
+    CHECK(row.bytes == 2 * 20 * 9 * 11 + 4 * 2 * 24 * 5 * 6);
+    CHECK(error_text(row.proof) == "exact");
   }
 }
 

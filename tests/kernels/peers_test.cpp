@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "kernels/base/cpu.h"
+#include "kernels/peers/convolution.h"
 #include "kernels/quant_format.h"
 
 namespace qb {
@@ -51,6 +52,47 @@ TEST_CASE("the fastest core type of OpenBLAS is found in child processes and kep
   ::setenv("OPENBLAS_CORETYPE", "Haswell", 1);
   CHECK(choose_openblas_core().empty());  // the user's choice stays
   CHECK(std::getenv("OPENBLAS_CORETYPE") == std::string("Haswell"));
+}
+
+TEST_CASE("oneDNN's convolution gives what the definition gives on numbers that float32 adds exactly") {
+  if (!has_onednn()) return;
+  OnednnConvolutionCase wanted;
+  wanted.shape.batch = 2;
+  wanted.shape.in_channels = 3;
+  wanted.shape.out_channels = 5;
+  wanted.shape.window = {{4, 6}, {2, 6}, {3, 3}, {2, 1}, {1, 1}, {1, 1}, {1, 1}};
+  std::vector<float> x, w, y(2 * 5 * 2 * 6);
+  std::vector<std::int8_t> codes;
+  for (int i = 0; i < 2 * 3 * 4 * 6; ++i) x.push_back(float(i * 7 % 16) / 16);
+  for (int i = 0; i < 5 * 3 * 9; ++i) codes.push_back(std::int8_t(i * 5 % 13 - 6));
+  for (const std::int8_t code : codes) w.push_back(code);
+  const auto at = [&](int sample, int channel, int row, int column) {
+    const bool inside = row >= 0 && row < 4 && column >= 0 && column < 6;
+    return inside ? x[std::size_t(((sample * 3 + channel) * 4 + row) * 6 + column)] : 0.0f;
+  };
+  std::vector<float> right;
+  for (int i = 0; i < 2 * 5 * 2 * 6; ++i) {
+    float sum = 0;
+    for (int t = 0; t < 27; ++t)
+      sum += at(i / 60, t / 9, i / 6 % 2 * 2 - 1 + t / 3 % 3, i % 6 - 1 + t % 3) * w[std::size_t(i / 12 % 5 * 27 + t)];
+    right.push_back(sum);
+  }
+  for (const int threads : {1, 2}) {
+    wanted.threads = threads;
+    wanted.kind = OnednnConvolutionKind::f32_planes;
+    wanted.weights = w.data();
+    wanted.w_scale = {};
+    onednn_convolution(wanted)(x.data(), y.data());
+    CHECK(y == right);
+    if (!includes(host_isa(), Isa::avx512vnni)) continue;
+    wanted.kind = OnednnConvolutionKind::u8_planes;
+    wanted.weights = codes.data();
+    wanted.x_scale = 0x1p-4f;
+    wanted.w_scale.assign(5, 1.0f);
+    std::ranges::fill(y, 0.0f);
+    onednn_convolution(wanted)(x.data(), y.data());
+    CHECK(y == right);
+  }
 }
 
 }  // namespace qb

@@ -15,7 +15,7 @@ TEST_CASE("a depthwise convolution is given by its planes") {
   const auto shapes =
       parse_shapes("depthwise c=64 h=25 w=5 k=3 s=2 # small\ndepthwise n=2 c=3 h=8 w=9 k=5 p=0", "x.txt");
   REQUIRE(shapes.size() == 2);
-  CHECK(shapes[0].planes == Planes{1, 64, 25, 5, 3, 2, 1});
+  CHECK(shapes[0].planes == Planes{1, 64, 25, 5, 3, 2, 1, 64});
   CHECK(shapes[0].m == 13 * 3);
   CHECK(shapes[0].n == 64);
   CHECK(shapes[0].k == 9);
@@ -36,6 +36,18 @@ TEST_CASE("a depthwise convolution is given by its planes") {
   CHECK(fault("depthwise c=64 h=5 w=5 k=9 p=1") ==
         "x line 1: a kernel of 9 x 9 does not fit into 5 x 5 with 1 zeros around");
   CHECK(fault("depthwise c=1000000 h=1000000 w=1000000 k=1").ends_with("more than 2^31 values"));
+}
+
+TEST_CASE("a convolution has results of its own number") {
+  const auto shapes = parse_shapes("convolution c=8 h=5 w=6 k=3 o=12\nconvolution c=8 h=5 w=6 k=1", "x.txt");
+  REQUIRE(shapes.size() == 2);
+  CHECK(shapes[0].m == 30);
+  CHECK(shapes[0].n == 12);
+  CHECK(shapes[0].k == 72);
+  CHECK(to_text(shapes[0]) == "8 x 5 x 6 to 12, 3 x 3");
+  CHECK(to_text(shapes[1]) == "8 x 5 x 6, 1 x 1");
+  CHECK_THROWS_WITH_AS(parse_shapes("depthwise c=8 h=5 w=6 k=3 o=12", "x"), doctest::Contains("'o=12' is not known"),
+                       DataError);
 }
 
 TEST_CASE("a line that is no shape is refused with its number") {
