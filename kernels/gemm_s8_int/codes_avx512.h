@@ -42,12 +42,21 @@ template <int kCodeBits>
 struct PlainCodes {
   static constexpr int kBits = kCodeBits;
   static constexpr bool kIntegers = true;
+  static constexpr bool kStaysInPlace = kCodeBits == 1 || kCodeBits == 2 || kCodeBits == 4;
   QB_INLINE explicit PlainCodes(const S8Int&) {}
   template <int kQuad>
   QB_INLINE __m512i level(const std::uint8_t* lines) const {
     if constexpr (kBits == 8) return _mm512_load_si512(lines + 64 * kQuad);
     return _mm512_and_si512(code_at<kBits, 0, kQuad>(lines), _mm512_set1_epi8(char((1 << kBits) - 1)));
   }
+
+  /// The level times 2^(kQuad / kBits * kBits), and what a sum of levels in place 0 is worth in levels. kStaysInPlace.
+  template <int kQuad>
+  QB_INLINE __m512i in_place(const std::uint8_t* lines) const {
+    constexpr int kMask = ((1 << kBits) - 1) << kQuad / kBits * kBits;
+    return _mm512_and_si512(_mm512_load_si512(lines + 64 * (kQuad % kBits)), _mm512_set1_epi8(char(kMask)));
+  }
+  QB_INLINE static __m512i from_place(__m512i sum) { return sum; }
 };
 
 /// Writes the levels of a chunk, eight quads.

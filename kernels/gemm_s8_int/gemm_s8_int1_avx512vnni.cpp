@@ -7,11 +7,11 @@ namespace {
 /// Levels -1 and 1 as 0 and 2: a bit that is left one place higher.
 struct SignCodes : PlainCodes<1> {
   using PlainCodes<1>::PlainCodes;
-  static constexpr bool kIntegers = false;
   template <int kQuad>
   QB_INLINE __m512i level(const std::uint8_t* lines) const {
     return _mm512_and_si512(code_at<1, 1, kQuad>(lines), _mm512_set1_epi8(2));
   }
+  QB_INLINE static __m512i from_place(__m512i sum) { return _mm512_slli_epi32(sum, 1); }
 };
 
 }  // namespace

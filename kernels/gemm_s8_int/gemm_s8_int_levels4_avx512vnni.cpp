@@ -7,7 +7,7 @@ namespace {
 /// 16 levels, looked up within each 16 bytes.
 struct Levels16 {
   static constexpr int kBits = 4;
-  static constexpr bool kIntegers = false;
+  static constexpr bool kIntegers = false, kStaysInPlace = false;
   __m512i table;
   QB_INLINE explicit Levels16(const S8Int& at)
       : table(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at.level)))) {}

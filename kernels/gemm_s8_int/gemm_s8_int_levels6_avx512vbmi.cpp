@@ -7,7 +7,7 @@ namespace {
 /// 64 levels: the index is the low 6 bits of a byte.
 struct Levels64 {
   static constexpr int kBits = 6;
-  static constexpr bool kIntegers = false;
+  static constexpr bool kIntegers = false, kStaysInPlace = false;
   __m512i table;
   QB_INLINE explicit Levels64(const S8Int& at) : table(_mm512_loadu_si512(at.level)) {}
   template <int kQuad>

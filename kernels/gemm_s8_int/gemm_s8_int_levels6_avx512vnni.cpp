@@ -7,7 +7,7 @@ namespace {
 /// 64 levels as four tables of 16, of which bits 4 and 5 of the code choose one.
 struct Levels64 {
   static constexpr int kBits = 6;
-  static constexpr bool kIntegers = false;
+  static constexpr bool kIntegers = false, kStaysInPlace = false;
   __m512i table[4];
   QB_INLINE explicit Levels64(const S8Int& at) {
     for (int t = 0; t < 4; ++t)

@@ -17,11 +17,9 @@ QB_INLINE void dot_quads(const __m512i (*levels)[8], int first, int end, const s
   }
 }
 
-/// The same of a whole chunk, in two chains.
+/// The same of a whole chunk in two chains, of which the second begins with `late`.
 template <int kVectors>
-QB_INLINE void dot_all_quads(const __m512i (*levels)[8], const std::int8_t* a, __m512i* dots) {
-  __m512i late[kVectors];
-  for (int v = 0; v < kVectors; ++v) late[v] = _mm512_setzero_si512();
+QB_INLINE void dot_all_quads(const __m512i (*levels)[8], const std::int8_t* a, __m512i* dots, __m512i* late) {
   for (int q = 0; q < 4; ++q) {
     const __m512i four = broadcast_four(a + 4 * q), later = broadcast_four(a + 4 * (q + 4));
     for (int v = 0; v < kVectors; ++v) {
@@ -65,7 +63,7 @@ QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVecto
   for (int v = 0; v < kVectors; ++v) {
     __m512i sum = block.level_sum[v];
     for (int q = from; q < to; ++q) dot(sum, levels[v][q], _mm512_set1_epi8(1));
-    if (ending) ending->fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(block.a_zero()), sum);
+    if (ending) ending->fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(-block.a_zero()), sum);
     block.level_sum[v] = ending ? _mm512_setzero_si512() : sum;
   }
 }
@@ -84,27 +82,36 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
     block.stream += 64 * Codes::kBits;
   }
   if constexpr (kFinish != Finish::middle) {
-    if constexpr (kMiddle) sum_levels(block, levels, 0, 4, &at_middle);
-    sum_levels(block, levels, kMiddle ? 4 : 0, 8, kLast ? &at_end : nullptr);
+    if (block.a_zero() != 0) {
+      if constexpr (kMiddle) sum_levels(block, levels, 0, 4, &at_middle);
+      sum_levels(block, levels, kMiddle ? 4 : 0, 8, kLast ? &at_end : nullptr);
+    }
   }
+  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
   const std::int8_t* a = block.a + t;
-  const std::int64_t stride = block.args->a_stride;
-  for (std::int64_t r = 0; r < block.rows; ++r, a += stride) {
-    __m512i dots[kVectors];
-    for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+  for (std::int64_t r = 0; r < rows; ++r, a += stride) {
+    __m512i dots[kVectors], late[kVectors];
     __m512 sum[kVectors];
-    if constexpr (kMiddle || kLast)
-      for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_load_ps(block.sum[r][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+      late[v] = _mm512_setzero_si512();
+      if constexpr (kMiddle || kLast) sum[v] = _mm512_load_ps(block.sum[r][v]);
+    }
+    if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
     if constexpr (kMiddle) {
+      __m512i start[kVectors];
+      const std::int32_t a_sum = at_middle.a_sum[r * groups];
+      start_group<kFinish>(at_middle, a_sum, start);
+      for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
       dot_quads<kVectors>(levels, 0, 4, a, dots);
-      finish_group<kFinish>(block, block.first_row + r, at_middle, dots, sum);
-      for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_setzero_si512();
-      dot_quads<kVectors>(levels, 4, 8, a, dots);
+      finish_group<kFinish>(at_middle, a_sum, dots, sum);
+      dot_quads<kVectors>(levels, 4, 8, a, late);
+      for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
     } else {
-      dot_all_quads<kVectors>(levels, a, dots);
+      dot_all_quads<kVectors>(levels, a, dots, late);
     }
     if constexpr (kLast)
-      finish_group<kFinish>(block, block.first_row + r, at_end, dots, sum);
+      finish_group<kFinish>(at_end, at_end.a_sum[r * groups], dots, sum);
     else
       for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
     if constexpr (kMiddle || kLast)
@@ -159,12 +166,36 @@ void fill_block(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
+/// How a block of one row takes a group.
+enum class OneRow {
+  halves,    ///< groups may end at odd multiples of 16
+  chunks,    ///< whole chunks
+  in_place,  ///< the same, and levels are multiplied where they lie in their bytes: sums are shifted at the group's end
+};
+
+/// The longest group whose sums stay in int32 when levels are multiplied in place, at most 255 times 128 each.
+constexpr std::int64_t kLongestInPlace = 1 << 16;
+
 /// Sums of a block of one row, which stay in registers.
-template <int kVectors>
+template <class Codes, OneRow kWay, int kVectors>
 struct RowSums {
-  __m512 sum[kVectors];         ///< of the groups that are done
-  __m512i dots[kVectors][2];    ///< of the group at hand, two chains
-  __m512i level_sum[kVectors];  ///< the same; not Finish::middle
+  static constexpr int kChains = kWay == OneRow::in_place ? 8 / Codes::kBits : 2;
+  __m512 sum[kVectors];             ///< of the groups that are done
+  __m512i dots[kVectors][kChains];  ///< of the group at hand; by place, where levels are multiplied in place
+
+  QB_INLINE void clear_dots() {
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) QB_UNROLL for (int c = 0; c < kChains; ++c) dots[v][c] =
+        _mm512_setzero_si512();
+  }
+  QB_INLINE __m512i dots_of(int v) const {
+    __m512i all = dots[v][kChains - 1];
+    QB_UNROLL for (int c = kChains - 2; c >= 0; --c) {
+      if constexpr (kWay == OneRow::in_place) all = _mm512_srai_epi32(all, Codes::kBits);
+      all = _mm512_add_epi32(all, dots[v][c]);
+    }
+    if constexpr (kWay == OneRow::in_place) return Codes::from_place(all);
+    return all;
+  }
 };
 
 /// The i-th of kCount quads from kFirst on, those of one line of the widest plane one after another.
@@ -175,55 +206,53 @@ constexpr int quad_in_order(int i) {
 }
 
 /// Adds the products of kCount quads from kFirst on, chunk at `lines`, with as many quads of a row. Lines are touched
-/// in rising order and fetched ahead, but for whole bytes: where there is so little to do per line, the processor's own
-/// prefetching does better alone.
-template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors, int kVector = 0, int kIndex = 0>
-QB_INLINE void add_quads(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const __m512i* quads) {
+/// in rising order.
+template <int kFirst, int kCount, class Codes, OneRow kWay, int kVectors, int kVector = 0, int kIndex = 0>
+QB_INLINE void add_quads(RowSums<Codes, kWay, kVectors>& row, const Codes& codes, const std::uint8_t* lines,
+                         const __m512i* quads) {
   constexpr int kBits = Codes::kBits, kQuad = quad_in_order<kBits, kFirst, kCount>(kIndex);
   const std::uint8_t* own = lines + 64 * kBits * kVector;
-  constexpr int kLine = kIndex * kBits / kCount;
-  if constexpr (kBits < 8 && kFirst == 0 && (kIndex + 1) * kBits / kCount > kLine)
-    _mm_prefetch(reinterpret_cast<const char*>(own + kAheadOfOneRow + 64 * kLine), _MM_HINT_T0);
-  const __m512i levels = codes.template level<kQuad>(own);
-  dot(row.dots[kVector][kIndex % 2], levels, quads[kQuad - kFirst]);
-  if constexpr (kFinish != Finish::middle) dot(row.level_sum[kVector], levels, _mm512_set1_epi8(1));
+  if constexpr (kWay == OneRow::in_place)
+    dot(row.dots[kVector][kQuad / kBits], codes.template in_place<kQuad>(own), quads[kQuad - kFirst]);
+  else
+    dot(row.dots[kVector][kIndex % 2], codes.template level<kQuad>(own), quads[kQuad - kFirst]);
   if constexpr (kIndex + 1 < kCount)
-    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kVector, kIndex + 1>(row, codes, lines, quads);
+    add_quads<kFirst, kCount, Codes, kWay, kVectors, kVector, kIndex + 1>(row, codes, lines, quads);
   else if constexpr (kVector + 1 < kVectors)
-    add_quads<Codes, kFinish, kFirst, kCount, kVectors, kVector + 1>(row, codes, lines, quads);
+    add_quads<kFirst, kCount, Codes, kWay, kVectors, kVector + 1>(row, codes, lines, quads);
 }
 
 /// The same with the row at `a`.
-template <class Codes, Finish kFinish, int kFirst, int kCount, int kVectors>
-QB_INLINE void add_part(RowSums<kVectors>& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
+template <int kFirst, int kCount, class Sums, class Codes>
+QB_INLINE void add_part(Sums& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
   __m512i quads[kCount];
   QB_UNROLL for (int q = 0; q < kCount; ++q) quads[q] = broadcast_four(a + 4 * (kFirst + q));
-  add_quads<Codes, kFinish, kFirst, kCount>(row, codes, lines, quads);
+  add_quads<kFirst, kCount>(row, codes, lines, quads);
 }
 
-template <class Codes, Finish kFinish, bool kHalves, int kVectors>
-QB_INLINE void add_group(RowSums<kVectors>& row, Block<kVectors>& block, const Codes& codes, std::int64_t begin,
-                         std::int64_t end) {
+template <class Codes, OneRow kWay, int kVectors>
+QB_INLINE void add_group(RowSums<Codes, kWay, kVectors>& row, Block<kVectors>& block, const Codes& codes,
+                         std::int64_t begin, std::int64_t end) {
   constexpr std::int64_t kBytes = 64 * Codes::kBits * kVectors;
+  constexpr bool kHalves = kWay == OneRow::halves;
   std::int64_t t = begin;
   if (kHalves && t % kChunk != 0) {
-    add_part<Codes, kFinish, 4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
+    add_part<4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
     block.stream += kBytes;
     t += kChunk / 2;
   }
   for (; kHalves ? t + kChunk / 2 < end : t < end; t += kChunk, block.stream += kBytes)
-    add_part<Codes, kFinish, 0, 8>(row, codes, block.stream, block.a + t);
-  if (kHalves && t < end) add_part<Codes, kFinish, 0, 4>(row, codes, block.stream, block.a + t);
+    add_part<0, 8>(row, codes, block.stream, block.a + t);
+  if (kHalves && t < end) add_part<0, 4>(row, codes, block.stream, block.a + t);
 }
 
-/// A block of one row. kHalves: groups may end at odd multiples of 16.
-template <class Codes, Finish kFinish, bool kHalves, int kVectors>
+/// A block of one row whose zero is 0.
+template <class Codes, Finish kFinish, OneRow kWay, int kVectors>
 __attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t column) {
   const GemmArgs& args = *block.args;
   const Codes codes(*block.at);
-  RowSums<kVectors> row;
+  RowSums<Codes, kWay, kVectors> row;
   Parameters<kVectors> with;
-  const __m512i a_zero = _mm512_set1_epi32(block.a_zero());
   QB_UNROLL for (int v = 0; v < kVectors; ++v) row.sum[v] = _mm512_setzero_ps();
   std::int64_t span_end = 0;
   for (GroupWalk walk{block.at->group, args.k}; walk.begin < args.k; walk.next()) {
@@ -231,26 +260,26 @@ __attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t col
       open_section(block);
       span_end += block.at->span;
     }
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) row.dots[v][0] = row.dots[v][1] = row.level_sum[v] =
-        _mm512_setzero_si512();
-    add_group<Codes, kFinish, kHalves>(row, block, codes, walk.begin, walk.end);
+    row.clear_dots();
+    add_group(row, block, codes, walk.begin, walk.end);
     read_parameters<kFinish>(block, walk.group, with);
     __m512i dots[kVectors];
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
-      dots[v] = _mm512_add_epi32(row.dots[v][0], row.dots[v][1]);
-      with.fixed[v] = _mm512_mullo_epi32(a_zero, row.level_sum[v]);
-    }
-    finish_group<kFinish>(block, block.first_row, with, dots, row.sum);
+    start_group<kFinish>(with, *with.a_sum, dots);
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], row.dots_of(v));
+    finish_group<kFinish>(with, *with.a_sum, dots, row.sum);
   }
   store_row<kVectors>(args, block.first_row, column, row.sum);
 }
 
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
-  if constexpr (kFinish != Finish::offsets || Codes::kIntegers)
-    if (block.rows > 1) return fill_block<Codes, kFinish>(block, column);
-  block.at->group % kChunk != 0 && block.at->groups > 1 ? fill_row<Codes, kFinish, true>(block, column)
-                                                        : fill_row<Codes, kFinish, false>(block, column);
+  const std::int64_t group = block.at->group;
+  if (block.rows > 1 || block.a_zero() != 0) return fill_block<Codes, kFinish>(block, column);
+  if (group % kChunk != 0 && block.at->groups > 1) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
+  if constexpr (Codes::kStaysInPlace)
+    if (group * Codes::kBits >= 128 && group <= kLongestInPlace)
+      return fill_row<Codes, kFinish, OneRow::in_place>(block, column);
+  fill_row<Codes, kFinish, OneRow::chunks>(block, column);
 }
 
 /// Rows from `first` on that share its zero, as many as wait together and stay in the second-level cache meanwhile.
@@ -274,9 +303,9 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   block.a = static_cast<const std::int8_t*>(args.a) + first_row * args.a_stride;
   block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
   const S8Int& at = *block.at;
-  if (at.offset_bytes)
-    fill_rows<Codes, Finish::offsets>(block, column);
-  else if (at.zero_bytes || block.a_zero() != 0)
+  if constexpr (Codes::kIntegers)
+    if (at.offset_bytes) return fill_rows<Codes, Finish::offsets>(block, column);
+  if (at.zero_bytes || block.a_zero() != 0)
     fill_rows<Codes, Finish::zeros>(block, column);
   else
     fill_rows<Codes, Finish::middle>(block, column);

@@ -11,8 +11,10 @@ namespace {
 constexpr std::int64_t kPanel = 32, kChunk = 32;
 #define QB_UNROLL _Pragma("GCC unroll 8")  // before registers are assigned: an array that is indexed stays in memory
 
-constexpr std::int64_t kAhead = 2560, kAheadOfOneRow = 8192;  // bytes of the stream that are fetched ahead
-constexpr int kBlock = 64;                                    // rows whose sums wait together: 16 KiB
+// Bytes of the stream that are fetched ahead for a block of rows. One row has so little to do per line that the
+// processor runs far ahead itself: on Zen 4 every fetch, near or far, costs it up to half its speed.
+constexpr std::int64_t kAhead = 2560;
+constexpr int kBlock = 64;  // rows whose sums wait together: 16 KiB
 
 /// Of a section with scale steps: 16 groups of a scale, an offset and a zero, and the float16 of scales and offsets.
 constexpr std::int64_t kSectionLines = kPanel * (16 * 3 + 4) / 64;
@@ -42,9 +44,9 @@ struct Parameters {
   __m512 scale[kVectors];
   __m512 offset[kVectors];  ///< Finish::offsets
   __m512i zero[kVectors];   ///< Finish::zeros
-  __m512i fixed[kVectors];  ///< a_zero * sum of the levels; not Finish::middle
-  __m512i middle_shift;
-  std::int64_t group;
+  __m512i fixed[kVectors];  ///< -a_zero * sum of the levels; not Finish::middle
+  std::int32_t middle_shift;
+  const std::int32_t* a_sum;  ///< of the block's first row over the group; the next row's is S8Int::groups behind
 };
 
 /// A block of rows with one zero against one panel.
@@ -127,19 +129,16 @@ QB_INLINE void open_section(Block<kVectors>& block) {
       _mm512_store_si512(block.section[line], _mm512_load_si512(block.stream + 64 * line));
     block.record = block.section[0] + kWidth * at.super_bytes;
   }
-  if (block.rows > 1)
-    block.fetch(lines, kAhead);
-  else if (at.bits < 8)  // as the codes around it
-    block.fetch(lines, kAheadOfOneRow);
+  if (block.rows > 1) block.fetch(lines, kAhead);
   block.stream += 64 * lines;
 }
 
-/// Reads the parameters of a group, but `fixed`.
+/// Reads the parameters of a group; `fixed` as for rows whose zero is 0.
 template <Finish kFinish, int kVectors>
 QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
   const S8Int& at = *block.at;
-  with.group = group;
-  with.middle_shift = _mm512_set1_epi32(int(at.middle_shift));
+  with.a_sum = block.args->a_group_sum + block.first_row * at.groups + group;
+  with.middle_shift = std::int32_t(at.middle_shift);
   const std::uint8_t* record = block.record;
   read_values<kVectors>(at, record, at.lowest_step, block.scale_super, with.scale);
   record += 16 * kVectors * at.scale_bytes;
@@ -150,22 +149,31 @@ QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Param
     for (int v = 0; v < kVectors; ++v)
       with.zero[v] = at.zero_bytes ? bytes_to_int32(record + 16 * v) : _mm512_set1_epi32(1 << at.middle_shift);
   block.record = record + 16 * kVectors * at.zero_bytes;
+  if constexpr (kFinish != Finish::middle)
+    for (int v = 0; v < kVectors; ++v) with.fixed[v] = _mm512_setzero_si512();
 }
 
-/// Exact sums of row i over a group become float32 and join the sums of the groups before.
+/// What a row's sums of a * level must be less by than the definition's; a_sum is the row's over the group.
 template <Finish kFinish, int kVectors>
-QB_INLINE void finish_group(const Block<kVectors>& block, std::int64_t i, const Parameters<kVectors>& with,
-                            const __m512i* dots, __m512* sum) {
-  const __m512i a_sum = _mm512_set1_epi32(block.args->a_group_sum[i * block.at->groups + with.group]);
+QB_INLINE void start_group(const Parameters<kVectors>& with, std::int32_t a_sum, __m512i* dots) {
+  if constexpr (kFinish == Finish::middle) {
+    const auto shifted = std::int32_t(0u - (std::uint32_t(a_sum) << with.middle_shift));
+    for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_set1_epi32(shifted);
+  } else if constexpr (kFinish == Finish::zeros) {
+    for (int v = 0; v < kVectors; ++v)
+      dots[v] = _mm512_sub_epi32(with.fixed[v], _mm512_mullo_epi32(_mm512_set1_epi32(a_sum), with.zero[v]));
+  } else {
+    for (int v = 0; v < kVectors; ++v) dots[v] = with.fixed[v];
+  }
+}
+
+/// Exact sums of a row over a group become float32 and join the sums of the groups before.
+template <Finish kFinish, int kVectors>
+QB_INLINE void finish_group(const Parameters<kVectors>& with, std::int32_t a_sum, const __m512i* exact, __m512* sum) {
   for (int v = 0; v < kVectors; ++v) {
-    __m512i exact = dots[v];
-    if constexpr (kFinish == Finish::middle)
-      exact = _mm512_sub_epi32(exact, _mm512_sllv_epi32(a_sum, with.middle_shift));
-    if constexpr (kFinish == Finish::zeros) exact = _mm512_sub_epi32(exact, _mm512_mullo_epi32(a_sum, with.zero[v]));
-    if constexpr (kFinish != Finish::middle) exact = _mm512_sub_epi32(exact, with.fixed[v]);
-    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), with.scale[v], sum[v]);
+    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[v]), with.scale[v], sum[v]);
     if constexpr (kFinish == Finish::offsets)
-      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a_sum), with.offset[v], sum[v]);
+      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_set1_epi32(a_sum)), with.offset[v], sum[v]);
   }
 }
 
