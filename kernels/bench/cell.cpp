@@ -34,7 +34,7 @@ double seconds_of(const Candidate& what, int threads, std::int64_t runs) {
 /// Proves the kernel on one thread and on `threads`.
 Comparison prove(const Candidate& what, int threads) {
   what.run(1);
-  const std::vector<float> alone(what.result().begin(), what.result().end());
+  const std::vector<std::byte> alone(what.result().begin(), what.result().end());
   Comparison proof = what.compare();
   if (threads == 1 || !proof.fault.empty()) return proof;
   what.run(threads);
@@ -75,8 +75,9 @@ void take_turn(Turn& turn) {
   const bool first = row.time_ns.empty();
   if (!what.cold && turn.slices > 1) what.run(row.threads);  // others have used the caches since
   if (first) row.limit = what.arithmetic;
-  double rate = arithmetic_rate(what.arithmetic, row.threads);
-  double least_s = operations(row.shape) / rate;
+  const double work = operations(row.shape);
+  double rate = work > 0 ? arithmetic_rate(what.arithmetic, row.threads) : std::numeric_limits<double>::quiet_NaN();
+  double least_s = work / rate;
   if (what.read_rate && (first || row.limit == Limit::read)) {
     std::vector<double> reads;
     for (int i = 0; i < turn.slices; ++i) reads.push_back(what.read_rate(row.threads, turn.runs, std::size_t(i)));

@@ -1,5 +1,6 @@
 // All kernels of one cell of the table measured together, in interleaved rounds.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -53,7 +54,7 @@ struct Candidate {
   bool cold = false;
   Limit arithmetic = Limit::s8;               ///< what is multiplied
   std::function<void(int threads)> run = {};  ///< once; allocates nothing once warm
-  std::function<std::span<const float>()> result = {};
+  std::function<std::span<const std::byte>()> result = {};
   std::function<Comparison()> compare = {};  ///< the last result with the reference's
   /// Bytes per second of reading memory that is as near as what `runs` further runs touch, for the part `slice` of a
   /// turn; 0 where it is too little to be timed. Empty: reading is no limit.
@@ -65,7 +66,7 @@ struct Candidate {
 /// Each kernel is proven first; a result of several threads must have the bits of one (peers: compare with the
 /// reference). Then rounds: in each, every kernel has its turn, beginning with another kernel each round; a turn runs
 /// the loop that gives its limit, and directly after it the kernel, each in up to nine slices of which the median
-/// counts. The limit is arithmetic, or reading where that is one and takes longer.
+/// counts. The limit is arithmetic where there is any, or reading where that is one and takes longer.
 std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates);
 

@@ -214,7 +214,7 @@ void add_candidate(const KernelInfo& kernel, const Operands& operands, std::vect
                       .bytes = x_size * (operands.codes() ? 1 : 4) + 4 * std::ssize(*y),
                       .arithmetic = arithmetic_of(kernel)};
   candidate.run = [=](int threads) { convolution->run(threads, y->data()); };
-  candidate.result = [=] { return std::span<const float>(*y); };
+  candidate.result = [=] { return std::as_bytes(std::span(*y)); };
   candidate.compare = [=, &operands, &kernel] { return compare_positions(operands, kernel, *y); };
   candidates.push_back(std::move(candidate));
 }

@@ -86,7 +86,7 @@ std::vector<TableRow> measure_depthwise(const Bench& bench, const Options& optio
                         .bytes = 4 * (one.y_offset + one.y_size),
                         .arithmetic = arithmetic_of(*one.weights.kernel)};
     candidate.run = [&](int threads) { convolve(one, shape, threads); };
-    candidate.result = [&] { return std::span<const float>(one.y(), std::size_t(one.y_size)); };
+    candidate.result = [&] { return std::as_bytes(std::span(one.y(), std::size_t(one.y_size))); };
     candidate.compare = [&] {
       return compare_exactly(expected.at(&reference_of(*one.weights.kernel)), {one.y(), std::size_t(one.y_size)});
     };

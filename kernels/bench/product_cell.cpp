@@ -45,7 +45,7 @@ std::vector<TableRow> measure_product(const Bench& bench, const Problem& problem
                         .cold = cold,
                         .arithmetic = arithmetic_of(*subject.kernel)};
     candidate.run = [&](int threads) { multiply(subject, problem, threads); };
-    candidate.result = [&] { return std::span<const float>(subject.y); };
+    candidate.result = [&] { return std::as_bytes(std::span(subject.y)); };
     candidate.compare = [&] {
       return compare(*subject.kernel, problem, expected.at(&reference_of(*subject.kernel)), subject.y);
     };

@@ -53,12 +53,28 @@ std::map<std::string, std::int64_t> settings_in(const Line& line, const std::vec
   return settings;
 }
 
+void need(const Line& line, const std::map<std::string, std::int64_t>& settings,
+          const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (!settings.contains(name)) line.fail(fmt::format("'{}=' is missing", name));
+}
+
+LayerShape rows_in(const Line& line) {
+  auto settings = settings_in(line, {"m", "k"});
+  need(line, settings, {"m", "k"});
+  LayerShape shape;
+  shape.work = Work::rows;
+  shape.m = settings["m"];
+  shape.k = settings["k"];
+  if (shape.m * shape.k >= std::int64_t(1) << 31) line.fail("the rows have more than 2^31 values");
+  return shape;
+}
+
 LayerShape planes_in(const Line& line, Work work) {
   std::vector<std::string> known = {"n", "c", "h", "w", "k", "s", "p"};
   if (work == Work::convolution) known.emplace_back("o");
   auto settings = settings_in(line, known);
-  for (const char* name : {"c", "h", "w", "k"})
-    if (!settings.contains(name)) line.fail(fmt::format("'{}=' is missing", name));
+  need(line, settings, {"c", "h", "w", "k"});
   const auto or_else = [&](const char* name, std::int64_t otherwise) {
     return settings.contains(name) ? settings[name] : otherwise;
   };
@@ -93,6 +109,8 @@ LayerShape shape_in(const Line& line) {
     shape = planes_in(line, Work::depthwise);
   else if (line.words.front() == name_of(Work::convolution))
     shape = planes_in(line, Work::convolution);
+  else if (line.words.front() == name_of(Work::rows))
+    shape = rows_in(line);
   else
     shape = product_in(line);
   if (shape.n * shape.k >= std::int64_t(1) << 31)
@@ -103,12 +121,13 @@ LayerShape shape_in(const Line& line) {
 }  // namespace
 
 std::string_view name_of(Work work) {
-  constexpr std::string_view kNames[] = {"product", "depthwise", "convolution", "convolution_of_codes"};
+  constexpr std::string_view kNames[] = {"product", "depthwise", "convolution", "convolution_of_codes", "rows"};
   return kNames[std::size_t(work)];
 }
 
 std::string to_text(const LayerShape& shape) {
   if (shape.work == Work::product) return fmt::format("{} x {} x {}", shape.m, shape.n, shape.k);
+  if (shape.work == Work::rows) return fmt::format("{} x {}", shape.m, shape.k);
   const Planes& planes = shape.planes;
   const std::string batch = planes.batch > 1 ? fmt::format("{} x ", planes.batch) : "";
   const std::string results = planes.results != planes.channels ? fmt::format(" to {}", planes.results) : "";

@@ -14,8 +14,9 @@ enum class Work : std::uint8_t {
   depthwise,             ///< float32 planes to float32 planes
   convolution,           ///< likewise
   convolution_of_codes,  ///< int8 codes as pixels to float32 pixels: nothing is quantized, nothing becomes planes
+  rows,                  ///< float32 rows to what kernels read: int8 codes, bf16, signs
 };
-inline constexpr int kWorks = 4;
+inline constexpr int kWorks = 5;
 std::string_view name_of(Work work);
 
 /// Square kernels over planes [batch, channels, height, width], as a line of a shapes file gives them.
@@ -29,12 +30,12 @@ struct Planes {
 };
 
 /// y [m, n] = a [m, k] * transpose(w [n, k]); of a convolution m counts the positions of the result, n its channels, k
-/// the weights of one, so that 2 m n k operations are done in any case.
+/// the weights of one, so that 2 m n k operations are done. Of rows [m, k] n is 0.
 struct LayerShape {
   std::int64_t m = 0, n = 0, k = 0;
   std::string comment = {};  ///< what stands behind '#' in its line
   Work work = Work::product;
-  Planes planes = {};  ///< not of a product
+  Planes planes = {};  ///< of convolutions
   bool operator==(const LayerShape&) const = default;
 };
 
@@ -48,6 +49,7 @@ std::string to_text(
 ///   depthwise c=64 h=112 w=112 k=3   channels, rows, columns, kernel; besides n= samples (1), s= stride (1),
 ///                                    p= zeros on each side (k / 2)
 ///   convolution c=64 h=56 w=56 k=3   likewise; besides o= channels of the result (c)
+///   rows m=512 k=4096                rows of activations and their length
 ///
 /// Throws DataError naming `where`, the line and the fault.
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where);

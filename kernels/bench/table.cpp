@@ -12,6 +12,7 @@
 #include "kernels/bench/depthwise_cell.h"
 #include "kernels/bench/product_cell.h"
 #include "kernels/bench/random_matrix.h"
+#include "kernels/bench/rows_cell.h"
 #include "kernels/convolution/weight_order.h"
 
 namespace qb {
@@ -108,16 +109,20 @@ void measure_products(const Options& options, const Bench& bench, Progress& prog
   }
 }
 
-/// A shape of planes on one format.
-struct PlaneCell {
+/// What is no product: a shape and its format.
+struct OtherCell {
   LayerShape shape;
   QuantFormat format;
 };
 
-std::vector<PlaneCell> plane_cells(const Options& options) {
-  std::vector<PlaneCell> cells;
+std::vector<OtherCell> other_cells(const Options& options) {
+  std::vector<OtherCell> cells;
   for (const LayerShape& shape : options.shapes) {
     if (shape.work == Work::product) continue;
+    if (shape.work == Work::rows) {
+      cells.push_back({shape, QuantFormat{}});
+      continue;
+    }
     for (const QuantFormat& format : options.plane_formats) {
       cells.push_back({shape, format});
       if (shape.work != Work::convolution || format.kind != CodeKind::integer || !order_is_free(format, shape.k))
@@ -129,11 +134,15 @@ std::vector<PlaneCell> plane_cells(const Options& options) {
   return cells;
 }
 
-void measure_planes(const Options& options, const Bench& bench, Progress& progress, Table& table) {
-  for (const auto& [shape, format] : plane_cells(options)) {
+void measure_others(const Options& options, const Bench& bench, Progress& progress, Table& table) {
+  for (const auto& [shape, format] : other_cells(options)) {
     progress.show(fmt::format("{} {} {}", name_of(shape.work), to_text(format), to_text(shape)));
-    const auto measure = shape.work == Work::depthwise ? measure_depthwise : measure_convolution;
-    table.add(measure(bench, options, format, shape, table.missing));
+    if (shape.work == Work::rows)
+      table.add(measure_rows(bench, options, shape));
+    else if (shape.work == Work::depthwise)
+      table.add(measure_depthwise(bench, options, format, shape, table.missing));
+    else
+      table.add(measure_convolution(bench, options, format, shape, table.missing));
     progress.step();
   }
 }
@@ -149,9 +158,9 @@ Table measure_table(const Options& options) {
   const Bench bench{.rounds = options.rounds, .cold_bytes = options.cold_bytes};
   const auto products = std::size_t(
       std::ranges::count_if(options.shapes, [](const LayerShape& shape) { return shape.work == Work::product; }));
-  Progress progress(options.formats.size() * products + plane_cells(options).size());
+  Progress progress(options.formats.size() * products + other_cells(options).size());
   measure_products(options, bench, progress, table);
-  measure_planes(options, bench, progress, table);
+  measure_others(options, bench, progress, table);
   progress.end();
   return table;
 }

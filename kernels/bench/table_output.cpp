@@ -41,7 +41,7 @@ Cells cells_of(const TableRow& row) {
   const Spread time = spread_of(row.time_ns), share = spread_of(row.limit_share), ratio = spread_of(row.peer_ratio);
   cells.push_back(duration_text(time.median));
   cells.push_back(half_width(time));
-  cells.push_back(rate_text(operations(row.shape) / time.median));
+  cells.push_back(operations(row.shape) > 0 ? rate_text(operations(row.shape) / time.median) : "-");
   cells.push_back(rate_text(double(row.bytes) / time.median));
   cells.push_back(spread_text({100 * share.median, 100 * share.low, 100 * share.high}, "{:.1f}"));
   cells.push_back(words_of(row.limit));

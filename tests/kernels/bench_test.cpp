@@ -29,7 +29,7 @@ Table small_table() {
   Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
   options.shapes = parse_shapes(
       "1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2\n"
-      "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2",
+      "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2\nrows m=3 k=4100",
       "small");
   options.cold_bytes = 1 << 20;
   return measure_table(options);
@@ -166,6 +166,20 @@ TEST_CASE("convolutions are measured between planes, of int8 also between codes,
     CHECK(row.bytes == 2 * 20 * 9 * 11 + 4 * 2 * 24 * 5 * 6);
     CHECK(error_text(row.proof) == "exact");
   }
+}
+
+TEST_CASE("rows of activations are made by every variant of three families, against reading them") {
+  const Table table = small_table();
+  std::vector<std::string_view> families;
+  for (const TableRow& row : table.rows) {
+    if (row.shape.work != Work::rows) continue;
+    if (row.kernel->reference) families.push_back(row.kernel->family);
+    CHECK(to_text(row.shape) == "3 x 4100");
+    CHECK(row.bytes == 4 * 3 * 4100);
+    CHECK(row.limit == Limit::read);
+    CHECK(error_text(row.proof) == "exact");
+  }
+  CHECK(families == std::vector<std::string_view>{"quantize_rows", "bf16_rows", "sign_rows"});
 }
 
 TEST_CASE("the table is written for people and for programs") {

@@ -50,6 +50,16 @@ TEST_CASE("a convolution has results of its own number") {
                        DataError);
 }
 
+TEST_CASE("rows have a number and a length") {
+  const auto shapes = parse_shapes("rows m=512 k=100", "x.txt");
+  REQUIRE(shapes.size() == 1);
+  CHECK(shapes[0].work == Work::rows);
+  CHECK(shapes[0].m == 512);
+  CHECK(shapes[0].k == 100);
+  CHECK(to_text(shapes[0]) == "512 x 100");
+  CHECK_THROWS_WITH_AS(parse_shapes("rows m=512", "x"), "x line 1: 'k=' is missing", DataError);
+}
+
 TEST_CASE("a line that is no shape is refused with its number") {
   CHECK_THROWS_WITH_AS(parse_shapes("1 2 3\n1 2", "x.txt"), "x.txt line 2: 2 numbers; a shape is 'm n k # comment'",
                        DataError);
