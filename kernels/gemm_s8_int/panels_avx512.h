@@ -260,9 +260,9 @@ __attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t col
       open_section(block);
       span_end += block.at->span;
     }
+    read_parameters<kFinish>(block, walk.group, with);  // first: they lie before the codes
     row.clear_dots();
     add_group(row, block, codes, walk.begin, walk.end);
-    read_parameters<kFinish>(block, walk.group, with);
     __m512i dots[kVectors];
     start_group<kFinish>(with, *with.a_sum, dots);
     QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], row.dots_of(v));

@@ -86,7 +86,8 @@ TEST_CASE("every kernel agrees with its reference at the ends of the ranges, on 
   for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
     if (kernel.reference || format.kind == CodeKind::f32) return;
     for (const Fill fill : {Fill::lowest, Fill::highest, Fill::opposed, Fill::zero, Fill::single})
-      check_against_reference(kernel, gemm_case(format, 7, kernel.column_step + 1, 515, /*seed=*/3, fill));
+      for (const std::int64_t m : {1, 3, 7})
+        check_against_reference(kernel, gemm_case(format, m, kernel.column_step + 1, 515, /*seed=*/3, fill));
   });
 }
 
@@ -204,10 +205,17 @@ TEST_CASE("a product in groups refuses a depth at which int32 could overflow, an
           "weights of format ternaryc with k = 8421505: a sum could leave int32; 8421504 weights per scale are exact");
   const GemmCase deepest = gemm_case(parse_quant_format("q8co"), 1, 1, 33025, /*seed=*/1, Fill::opposed);
   const GemmCase long_row = gemm_case(parse_quant_format("iq4nlg64"), 1, 1, 66560, /*seed=*/1, Fill::opposed);
+  // The longest rows whose levels AVX-512 multiplies where they lie in their bytes, and one beyond.
+  std::vector<GemmCase> in_place;
+  for (const char* format : {"binaryc", "q2c", "q4c"})
+    for (const std::int64_t k : {1 << 16, (1 << 16) + 1})
+      in_place.push_back(gemm_case(parse_quant_format(format), 1, 1, k, /*seed=*/1, Fill::opposed));
   for (const KernelInfo& variant : kernels()) {
     if (variant.family != "gemm_s8_int" || !includes(host_isa(), variant.needs)) continue;
     if (variant.accepts(deepest.w.format, deepest.w.k)) check_against_reference(variant, deepest);
     if (variant.accepts(long_row.w.format, long_row.w.k)) check_against_reference(variant, long_row);
+    for (const GemmCase& row : in_place)
+      if (variant.accepts(row.w.format, row.w.k)) check_against_reference(variant, row);
   }
 }
 
