@@ -2,7 +2,7 @@
 // unpacked into registers once and meet every row of a block, whose sums wait in the first-level cache. Included under
 // several instruction-set flags: everything is anonymous.
 #pragma once
-#include "kernels/gemm_s8_int/stream_avx512.h"
+#include "kernels/gemm_s8_int/few_rows_avx512.h"
 
 namespace qb {
 
@@ -29,32 +29,6 @@ QB_INLINE void dot_all_quads(const __m512i (*levels)[8], const std::int8_t* a, _
   }
   for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], late[v]);
 }
-
-/// How a chunk lies to the groups.
-struct Borders {
-  bool first;   ///< a group begins with the chunk
-  bool middle;  ///< one ends after 16 weights, and another begins
-  bool last;    ///< one ends with the chunk, or with the row
-};
-
-/// Where the groups lie, chunk by chunk.
-struct GroupWalk {
-  std::int64_t size, k;
-  std::int64_t group = 0, begin = 0, end = size < k ? size : k;
-
-  /// Of the chunk at t; `group` becomes the one that goes on behind its middle.
-  QB_INLINE Borders at(std::int64_t t) {
-    Borders borders{t == begin, end == t + kChunk / 2 && end < k, false};
-    if (borders.middle) next();
-    borders.last = end <= t + kChunk;
-    return borders;
-  }
-  QB_INLINE void next() {
-    ++group;
-    begin = end;
-    end = end + size < k ? end + size : k;
-  }
-};
 
 /// Adds the levels of quads [from, to) to the group's; at its end, what they cost at the rows' zero.
 template <int kVectors>
@@ -130,16 +104,6 @@ QB_INLINE void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::i
                  : multiply_chunk<Codes, kFinish, kFirst, false, false>(block, codes, t, group);
 }
 
-template <int kVectors>
-QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t column, const __m512* sum) {
-  const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
-  const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
-  float* y = args.y + i * args.y_stride + column;
-  for (int v = 0; v < kVectors; ++v)
-    _mm512_mask_storeu_ps(y + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
-                          _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), sum[v]));
-}
-
 template <class Codes, Finish kFinish, int kVectors>
 void fill_block(Block<kVectors>& block, std::int64_t column) {
   const GemmArgs& args = *block.args;
@@ -166,116 +130,18 @@ void fill_block(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
-/// How a block of one row takes a group.
-enum class OneRow {
-  halves,    ///< groups may end at odd multiples of 16
-  chunks,    ///< whole chunks
-  in_place,  ///< the same, and levels are multiplied where they lie in their bytes: sums are shifted at the group's end
-};
-
-/// The longest group whose sums stay in int32 when levels are multiplied in place, at most 255 times 128 each.
-constexpr std::int64_t kLongestInPlace = 1 << 16;
-
-/// Sums of a block of one row, which stay in registers.
-template <class Codes, OneRow kWay, int kVectors>
-struct RowSums {
-  static constexpr int kChains = kWay == OneRow::in_place ? 8 / Codes::kBits : 2;
-  __m512 sum[kVectors];             ///< of the groups that are done
-  __m512i dots[kVectors][kChains];  ///< of the group at hand; by place, where levels are multiplied in place
-
-  QB_INLINE void clear_dots() {
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) QB_UNROLL for (int c = 0; c < kChains; ++c) dots[v][c] =
-        _mm512_setzero_si512();
-  }
-  QB_INLINE __m512i dots_of(int v) const {
-    __m512i all = dots[v][kChains - 1];
-    QB_UNROLL for (int c = kChains - 2; c >= 0; --c) {
-      if constexpr (kWay == OneRow::in_place) all = _mm512_srai_epi32(all, Codes::kBits);
-      all = _mm512_add_epi32(all, dots[v][c]);
-    }
-    if constexpr (kWay == OneRow::in_place) return Codes::from_place(all);
-    return all;
-  }
-};
-
-/// The i-th of kCount quads from kFirst on, those of one line of the widest plane one after another.
-template <int kBits, int kFirst, int kCount>
-constexpr int quad_in_order(int i) {
-  constexpr int kPlane = largest_power_within(kBits) < kCount ? largest_power_within(kBits) : kCount;
-  return kFirst + i % (kCount / kPlane) * kPlane + i / (kCount / kPlane);
-}
-
-/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with as many quads of a row. Lines are touched
-/// in rising order.
-template <int kFirst, int kCount, class Codes, OneRow kWay, int kVectors, int kVector = 0, int kIndex = 0>
-QB_INLINE void add_quads(RowSums<Codes, kWay, kVectors>& row, const Codes& codes, const std::uint8_t* lines,
-                         const __m512i* quads) {
-  constexpr int kBits = Codes::kBits, kQuad = quad_in_order<kBits, kFirst, kCount>(kIndex);
-  const std::uint8_t* own = lines + 64 * kBits * kVector;
-  if constexpr (kWay == OneRow::in_place)
-    dot(row.dots[kVector][kQuad / kBits], codes.template in_place<kQuad>(own), quads[kQuad - kFirst]);
-  else
-    dot(row.dots[kVector][kIndex % 2], codes.template level<kQuad>(own), quads[kQuad - kFirst]);
-  if constexpr (kIndex + 1 < kCount)
-    add_quads<kFirst, kCount, Codes, kWay, kVectors, kVector, kIndex + 1>(row, codes, lines, quads);
-  else if constexpr (kVector + 1 < kVectors)
-    add_quads<kFirst, kCount, Codes, kWay, kVectors, kVector + 1>(row, codes, lines, quads);
-}
-
-/// The same with the row at `a`.
-template <int kFirst, int kCount, class Sums, class Codes>
-QB_INLINE void add_part(Sums& row, const Codes& codes, const std::uint8_t* lines, const std::int8_t* a) {
-  __m512i quads[kCount];
-  QB_UNROLL for (int q = 0; q < kCount; ++q) quads[q] = broadcast_four(a + 4 * (kFirst + q));
-  add_quads<kFirst, kCount>(row, codes, lines, quads);
-}
-
-template <class Codes, OneRow kWay, int kVectors>
-QB_INLINE void add_group(RowSums<Codes, kWay, kVectors>& row, Block<kVectors>& block, const Codes& codes,
-                         std::int64_t begin, std::int64_t end) {
-  constexpr std::int64_t kBytes = 64 * Codes::kBits * kVectors;
-  constexpr bool kHalves = kWay == OneRow::halves;
-  std::int64_t t = begin;
-  if (kHalves && t % kChunk != 0) {
-    add_part<4, 4>(row, codes, block.stream, block.a + t - kChunk / 2);
-    block.stream += kBytes;
-    t += kChunk / 2;
-  }
-  for (; kHalves ? t + kChunk / 2 < end : t < end; t += kChunk, block.stream += kBytes)
-    add_part<0, 8>(row, codes, block.stream, block.a + t);
-  if (kHalves && t < end) add_part<0, 4>(row, codes, block.stream, block.a + t);
-}
-
-/// A block of one row whose zero is 0.
-template <class Codes, Finish kFinish, OneRow kWay, int kVectors>
-__attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t column) {
-  const GemmArgs& args = *block.args;
-  const Codes codes(*block.at);
-  RowSums<Codes, kWay, kVectors> row;
-  Parameters<kVectors> with;
-  QB_UNROLL for (int v = 0; v < kVectors; ++v) row.sum[v] = _mm512_setzero_ps();
-  std::int64_t span_end = 0;
-  for (GroupWalk walk{block.at->group, args.k}; walk.begin < args.k; walk.next()) {
-    if (walk.begin == span_end) {
-      open_section(block);
-      span_end += block.at->span;
-    }
-    read_parameters<kFinish>(block, walk.group, with);  // first: they lie before the codes
-    row.clear_dots();
-    add_group(row, block, codes, walk.begin, walk.end);
-    __m512i dots[kVectors];
-    start_group<kFinish>(with, *with.a_sum, dots);
-    QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], row.dots_of(v));
-    finish_group<kFinish>(with, *with.a_sum, dots, row.sum);
-  }
-  store_row<kVectors>(args, block.first_row, column, row.sum);
-}
-
+/// One to four rows keep their sums in registers, where their zero is 0 and groups allow it.
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
   const std::int64_t group = block.at->group;
+  const bool whole_chunks = group % kChunk == 0 || block.at->groups == 1;
+  if constexpr (kVectors == 2)
+    if (block.rows > 1 && block.rows <= 4 && block.a_zero() == 0 && whole_chunks)
+      return block.rows == 4   ? fill_few_rows<Codes, kFinish, 4>(block, column)
+             : block.rows == 3 ? fill_few_rows<Codes, kFinish, 3>(block, column)
+                               : fill_few_rows<Codes, kFinish, 2>(block, column);
   if (block.rows > 1 || block.a_zero() != 0) return fill_block<Codes, kFinish>(block, column);
-  if (group % kChunk != 0 && block.at->groups > 1) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
+  if (!whole_chunks) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
   if constexpr (Codes::kStaysInPlace)
     if (group * Codes::kBits >= 128 && group <= kLongestInPlace)
       return fill_row<Codes, kFinish, OneRow::in_place>(block, column);

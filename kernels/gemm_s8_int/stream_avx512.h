@@ -73,6 +73,32 @@ struct Block {
   QB_INLINE std::int32_t a_zero() const { return args->a_zero[first_row]; }
 };
 
+/// How a chunk lies to the groups.
+struct Borders {
+  bool first;   ///< a group begins with the chunk
+  bool middle;  ///< one ends after 16 weights, and another begins
+  bool last;    ///< one ends with the chunk, or with the row
+};
+
+/// Where the groups lie, chunk by chunk.
+struct GroupWalk {
+  std::int64_t size, k;
+  std::int64_t group = 0, begin = 0, end = size < k ? size : k;
+
+  /// Of the chunk at t; `group` becomes the one that goes on behind its middle.
+  QB_INLINE Borders at(std::int64_t t) {
+    Borders borders{t == begin, end == t + kChunk / 2 && end < k, false};
+    if (borders.middle) next();
+    borders.last = end <= t + kChunk;
+    return borders;
+  }
+  QB_INLINE void next() {
+    ++group;
+    begin = end;
+    end = end + size < k ? end + size : k;
+  }
+};
+
 QB_INLINE __m512i bytes_to_int32(const std::uint8_t* bytes) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
 }
@@ -175,6 +201,17 @@ QB_INLINE void finish_group(const Parameters<kVectors>& with, std::int32_t a_sum
     if constexpr (kFinish == Finish::offsets)
       sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_set1_epi32(a_sum)), with.offset[v], sum[v]);
   }
+}
+
+/// Columns from `column` on of row i, times the row's scale.
+template <int kVectors>
+QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t column, const __m512* sum) {
+  const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
+  const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
+  float* y = args.y + i * args.y_stride + column;
+  for (int v = 0; v < kVectors; ++v)
+    _mm512_mask_storeu_ps(y + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
+                          _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), sum[v]));
 }
 
 }  // namespace
