@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "models/executor.h"
 #include "quantizers/options.h"
+#include "quantizers/sample_runs.h"
 
 namespace qb {
 namespace {
@@ -110,54 +109,26 @@ void add_batch(MovingRange& range, std::span<const float> batch, double rate) {
   ++range.batches;
 }
 
-namespace {
-
-/// Samples [begin, begin + rows) as a tensor of their own.
-Tensor rows_of(const Tensor& samples, std::int64_t begin, std::int64_t rows) {
-  Shape shape = samples.shape;
-  const std::size_t row_bytes = samples.bytes.size() / std::size_t(shape[0]);
-  shape[0] = rows;
-  Tensor part(samples.dtype, shape);
-  std::memcpy(part.bytes.data(), samples.bytes.data() + std::size_t(begin) * row_bytes, std::size_t(rows) * row_bytes);
-  return part;
-}
-
-/// Runs samples [begin, end) in batches of `batch`, which divides their number.
-void watch(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples, std::int64_t begin,
-           std::int64_t end, std::int64_t batch, double rate, int threads, std::vector<ActivationStatistics>& seen) {
-  ExecutorOptions options;
-  options.batch = batch;
-  options.threads = threads;
-  Executor executor(model, options);
-  ExecutorObserver observer;
-  observer.before = [&](const NodeEvent& event) {
-    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-      if (layers[layer].node != event.node) continue;
-      const std::span<const float> values = event.inputs[0]->as<float>();
-      add_values(seen[layer].values, values);
-      if (seen[layer].values.not_finite > 0)
-        throw DataError(fmt::format("node '{}': {} of its inputs are not finite on the calibration samples",
-                                    event.what->name, seen[layer].values.not_finite));
-      add_batch(seen[layer].average, values, rate);
-    }
-  };
-  executor.observe(std::move(observer));
-  for (std::int64_t row = begin; row < end; row += batch) executor.run(rows_of(samples, row, batch));
-}
-
-}  // namespace
-
 std::vector<ActivationStatistics> observe_activations(const Model& model, std::span<const MatrixWeight> layers,
                                                       const Tensor& samples, double rate, int threads,
                                                       const std::function<void(std::string_view)>& progress) {
-  if (samples.rank() == 0 || samples.shape[0] == 0)
-    throw DataError(
-        fmt::format("model '{}': fixed activation ranges need calibration samples and there are none", model.name));
-  const std::int64_t count = samples.shape[0], whole = count - count % kCalibrationBatch;
-  if (progress) progress(fmt::format("calibrating on {} samples", count));
+  if (progress) progress("calibrating");
   std::vector<ActivationStatistics> seen(layers.size());
-  if (whole > 0) watch(model, layers, samples, 0, whole, kCalibrationBatch, rate, threads, seen);
-  if (whole < count) watch(model, layers, samples, whole, count, count - whole, rate, threads, seen);
+  run_samples(model, samples, threads, [&](const Executor&) {
+    ExecutorObserver observer;
+    observer.before = [&](const NodeEvent& event) {
+      for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+        if (layers[layer].node != event.node) continue;
+        const std::span<const float> values = event.inputs[0]->as<float>();
+        add_values(seen[layer].values, values);
+        if (seen[layer].values.not_finite > 0)
+          throw DataError(fmt::format("node '{}': {} of its inputs are not finite on the calibration samples",
+                                      event.what->name, seen[layer].values.not_finite));
+        add_batch(seen[layer].average, values, rate);
+      }
+    };
+    return observer;
+  });
   return seen;
 }
 

@@ -49,11 +49,10 @@ struct ActivationStatistics {
   MovingRange average;
 };
 
-inline constexpr std::int64_t kCalibrationBatch = 32;  ///< samples that count as one batch of a MovingRange
-
-/// Runs `samples` [count, ...] through the float model and watches the first input of every given layer; one entry
-/// each. `rate` is that of add_batch. Throws DataError for an empty set, for samples of another shape than the model's
-/// input, and for inputs of a layer that are not finite, naming the node.
+/// Runs `samples` [count, ...] through the float model (sample_runs.h: its batches are those of MovingRange) and
+/// watches the first input of every given layer; one entry each. `rate` is that of add_batch. Throws DataError for an
+/// empty set, for samples of another shape than the model's input, and for inputs of a layer that are not finite,
+/// naming the node.
 std::vector<ActivationStatistics> observe_activations(const Model& model, std::span<const MatrixWeight> layers,
                                                       const Tensor& samples, double rate, int threads,
                                                       const std::function<void(std::string_view)>& progress);

@@ -20,6 +20,7 @@ PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_hqq(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_ternary(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_binary(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_gptq(const LayerProblem& layer, const QuantSpec& spec);
 
 /// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
 void check_finite(const LayerProblem& layer);

@@ -113,6 +113,12 @@ std::string_view option_of(const QuantSpec& spec, std::string_view key) {
   return {};
 }
 
+bool knows_option(const QuantSpec& spec, std::string_view key) {
+  const QuantizerInfo* method = find_quantizer(spec.method);
+  QB_EXPECTS(method != nullptr);
+  return std::ranges::find(method->options, key, &QuantizerOption::key) != method->options.end();
+}
+
 double number_of(const QuantSpec& spec, std::string_view key) { return parse_double(option_of(spec, key)).value(); }
 
 std::int64_t integer_of(const QuantSpec& spec, std::string_view key) { return parse_int(option_of(spec, key)).value(); }
@@ -124,9 +130,8 @@ QuantFormat weight_format(const QuantSpec& spec, CodeKind kind) {
   format.kind = kind;
   format.bits = spec.weight_bits;
   format.group = spec.group;
-  format.sharing = spec.group > 0                       ? Sharing::group
-                   : option_of(spec, "per") == "tensor" ? Sharing::tensor
-                                                        : Sharing::channel;
+  const bool by_tensor = knows_option(spec, "per") && option_of(spec, "per") == "tensor";
+  format.sharing = spec.group > 0 ? Sharing::group : by_tensor ? Sharing::tensor : Sharing::channel;
   return format;
 }
 

@@ -33,7 +33,10 @@ double number_of(const QuantSpec& spec, std::string_view key);
 std::int64_t integer_of(const QuantSpec& spec, std::string_view key);
 bool flag_of(const QuantSpec& spec, std::string_view key);  ///< options that accept 0|1
 
-/// The format that a spec gives the weights of every matrix: integers for grids, tables for codebooks.
+bool knows_option(const QuantSpec& spec, std::string_view key);  ///< whether the method itself has it
+
+/// The format that a spec gives the weights of every matrix: integers for grids, tables for codebooks. By channel where
+/// there are neither groups nor an option `per`.
 QuantFormat weight_format(const QuantSpec& spec, CodeKind kind);
 
 }  // namespace qb

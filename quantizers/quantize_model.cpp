@@ -9,6 +9,7 @@
 #include "kernels/base/text.h"
 #include "models/metrics.h"
 #include "quantizers/calibration.h"
+#include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
 
 namespace qb {
@@ -68,28 +69,63 @@ LayerReport float_report(const Model& model, const MatrixWeight& where, std::str
   return report;
 }
 
-/// Quantizes the layers without a reason against it, each on one thread. A layer whose shape the method cannot store
-/// stays float and gets that reason. The error of the first layer that has one is thrown after all have ended, so that
-/// it does not depend on the number of threads.
-std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& spec, std::vector<LayerReport>& reports,
-                                          int threads) {
-  const QuantizerInfo* method = find_quantizer(spec.method);
-  std::vector<PackedMatrix> packed(reports.size());
-  std::vector<std::exception_ptr> errors(reports.size());
-  parallel_for(std::ssize(reports), threads, 1, [&](std::int64_t begin, std::int64_t end) {
+/// The first layer that does not join those from `begin` on in one pass over the samples: what a pass remembers of its
+/// layers' inputs stays below a gigabyte, or is one layer's.
+std::size_t end_of_pass(std::span<const MatrixWeight> layers, std::size_t begin) {
+  constexpr std::int64_t kPassBytes = std::int64_t(1) << 30;
+  std::int64_t bytes = moment_bytes(layers[begin]);
+  std::size_t end = begin + 1;
+  while (end < layers.size() && bytes + moment_bytes(layers[end]) <= kPassBytes) bytes += moment_bytes(layers[end++]);
+  return end;
+}
+
+/// Quantizes one layer and completes its report. A layer whose shape the method cannot store stays float and gets that
+/// reason.
+PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, const LayerInputs* inputs, int threads,
+                            LayerReport& report) {
+  const std::vector<float> values = matrix_values(model, report.where);
+  const MatrixView<const float> view{values.data(), report.where.n, report.where.k, report.where.k};
+  PackedMatrix packed;
+  try {
+    packed = find_quantizer(spec.method)->quantize({view, report.node, inputs, threads}, spec);
+  } catch (const Unsupported& error) {
+    report.skipped = error.what();
+    return packed;
+  }
+  report.format = to_text(packed.format);
+  report.bits_per_weight = bits_per_weight(packed);
+  report.weight_sqnr_db = sqnr_db(values, dequantize(packed));
+  report.code_entropy_bits = code_entropy(packed);
+  return packed;
+}
+
+/// Quantizes layers `wanted` one after another, each with what the samples send into it.
+void learn_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
+                  const std::function<void(std::string_view)>& progress, std::span<const std::size_t> wanted,
+                  std::vector<LayerReport>& reports, std::vector<PackedMatrix>& packed) {
+  std::vector<MatrixWeight> layers;
+  for (const std::size_t i : wanted) layers.push_back(reports[i].where);
+  for (std::size_t begin = 0, end; begin < layers.size(); begin = end) {
+    end = end_of_pass(layers, begin);
+    if (progress) progress(fmt::format("watching the inputs of layers {} to {} of {}", begin + 1, end, layers.size()));
+    const std::vector<LayerInputs> inputs =
+        observe_inputs(model, std::span(layers).subspan(begin, end - begin), calibration, threads);
+    for (std::size_t i = begin; i < end; ++i) {
+      if (progress) progress(fmt::format("quantizing layer {} of {}", i + 1, layers.size()));
+      packed[wanted[i]] = quantize_layer(model, spec, &inputs[i - begin], threads, reports[wanted[i]]);
+    }
+  }
+}
+
+/// Quantizes layers `wanted`, each on one thread. The error of the first layer that has one is thrown after all have
+/// ended, so that it does not depend on the number of threads.
+void quantize_in_parallel(const Model& model, const QuantSpec& spec, int threads, std::span<const std::size_t> wanted,
+                          std::vector<LayerReport>& reports, std::vector<PackedMatrix>& packed) {
+  std::vector<std::exception_ptr> errors(wanted.size());
+  parallel_for(std::ssize(wanted), threads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = std::size_t(begin); i < std::size_t(end); ++i) {
-      LayerReport& report = reports[i];
-      if (!report.skipped.empty()) continue;
       try {
-        const std::vector<float> values = matrix_values(model, report.where);
-        const MatrixView<const float> view{values.data(), report.where.n, report.where.k, report.where.k};
-        packed[i] = method->quantize({view, report.node}, spec);
-        report.format = to_text(packed[i].format);
-        report.bits_per_weight = bits_per_weight(packed[i]);
-        report.weight_sqnr_db = sqnr_db(values, dequantize(packed[i]));
-        report.code_entropy_bits = code_entropy(packed[i]);
-      } catch (const Unsupported& error) {
-        report.skipped = error.what();
+        packed[wanted[i]] = quantize_layer(model, spec, nullptr, 1, reports[wanted[i]]);
       } catch (...) {
         errors[i] = std::current_exception();
       }
@@ -97,10 +133,25 @@ std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& s
   });
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
+}
+
+/// Quantizes the layers without a reason against it.
+std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration,
+                                          int threads, const std::function<void(std::string_view)>& progress,
+                                          std::vector<LayerReport>& reports) {
+  std::vector<PackedMatrix> packed(reports.size());
+  std::vector<std::size_t> wanted;
+  for (std::size_t i = 0; i < reports.size(); ++i)
+    if (reports[i].skipped.empty()) wanted.push_back(i);
+  if (progress) progress(fmt::format("quantizing {} layers", wanted.size()));
+  if (find_quantizer(spec.method)->calibration)
+    learn_layers(model, spec, calibration, threads, progress, wanted, reports, packed);
+  else
+    quantize_in_parallel(model, spec, threads, wanted, reports, packed);
   const auto is_stored = [](const PackedMatrix& matrix) { return matrix.n > 0; };
   if (std::none_of(packed.begin(), packed.end(), is_stored))
     throw Unsupported(fmt::format("quantizer '{}' can store no layer of model '{}': {}", to_text(spec), model.name,
-                                  reports.back().skipped));
+                                  reports[wanted.back()].skipped));
   return packed;
 }
 
@@ -142,8 +193,7 @@ QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const T
                                  to_text(spec), model.name));
   const std::vector<std::string> skipped = skipped_layers(model, layers, spec);
   for (std::size_t i = 0; i < layers.size(); ++i) out.layers.push_back(float_report(model, layers[i], skipped[i]));
-  if (progress) progress(fmt::format("quantizing {} layers", layers.size()));
-  std::vector<PackedMatrix> packed = quantize_layers(model, spec, out.layers, threads);
+  std::vector<PackedMatrix> packed = quantize_layers(model, spec, calibration, threads, progress, out.layers);
   for (std::size_t i = 0; i < layers.size(); ++i)
     if (out.layers[i].skipped.empty()) out.model.weights.insert_or_assign(layers[i].weight, std::move(packed[i]));
   if (spec.activation_bits != 32) set_activations(model, spec, calibration, threads, progress, out.model);

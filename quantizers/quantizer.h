@@ -22,10 +22,14 @@ struct QuantizerOption {
       needs;  ///< without this the option is refused: "a<bits>", or "key=value" of another option; "" for nothing
 };
 
+struct LayerInputs;
+
 /// One matrix to quantize.
 struct LayerProblem {
-  MatrixView<const float> weights;  ///< [n, k], finite
-  std::string_view node;            ///< for messages
+  MatrixView<const float> weights;      ///< [n, k], finite
+  std::string_view node;                ///< for messages
+  const LayerInputs* inputs = nullptr;  ///< what calibration saw; null unless the method needs it
+  int threads = 1;                      ///< that the method may use; results do not depend on it
 };
 
 /// One method. Adding one: a file with its `quantize` function, and a row in registry.cpp.

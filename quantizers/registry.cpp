@@ -17,6 +17,19 @@ constexpr std::array kRtnOptions = {
     QuantizerOption{"scale", "f32", "f32|f16", "how scales are stored", ""},
 };
 
+constexpr std::array kGptqOptions = {
+    kRtnOptions[1],
+    kRtnOptions[2],
+    kRtnOptions[3],
+    kRtnOptions[4],
+    kRtnOptions[5],
+    QuantizerOption{"order", "natural", "natural|act",
+                    "in which columns are rounded; act: those with the largest inputs first, grids of groups from the "
+                    "original weights",
+                    ""},
+    QuantizerOption{"damp", "0.01", "number 0.000001..10", "part of the mean diagonal added to the diagonal", ""},
+};
+
 constexpr std::array kKMeansOptions = {
     QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table", ""},
     QuantizerOption{"init", "quantile", "linear|quantile|density|kmeans++|dp",
@@ -184,6 +197,16 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kScaledLevelsOptions,
                     .quantize = quantize_binary,
                     .formats = "binaryc, binaryt, binaryg<size>"},
+      QuantizerInfo{.name = "gptq",
+                    .summary = "rounds column by column, later ones making up for the errors of earlier ones",
+                    .paper = "Frantar et al. 2023, arXiv:2210.17323",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .calibration = true,
+                    .options = kGptqOptions,
+                    .quantize = quantize_gptq,
+                    .formats = "q<bits>c, q<bits>g<size>; z appended with grid=asym"},
   };
   return kTable;
 }

@@ -12,6 +12,7 @@ quantbench_required=(
   "libbenchmark-dev:Google Benchmark, for quantbench-kernels"
   "libboost-dev:Asio and Beast, for coordinator and workers"
   "libcli11-dev:reads command lines"
+  "libeigen3-dev:Eigen, linear algebra of quantizers that learn from samples"
   "libfmt-dev:formats text"
   "libhdf5-dev:writes and reads run files"
   "libprotobuf-dev:reads ONNX models"

@@ -18,7 +18,7 @@ void gemm_bf16_w_ref(const GemmArgs& args) {
         const float scale = w.scale ? array_at<float>(w, w.scale)[parameter] : 1.0f;
         float sum = 0.0f;
         for (std::int64_t t = begin; t < end; ++t) {
-          float level = level_of(w, args.k, j, t);
+          float level = level_of(w, args.k, j, t, parameter);
           if (w.offset) level = f32_from_bf16(bf16_from_f32(level * scale + array_at<float>(w, w.offset)[parameter]));
           sum += f32_from_bf16(a[t]) * level;
         }

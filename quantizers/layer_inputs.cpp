@@ -1,0 +1,112 @@
+#include "quantizers/layer_inputs.h"
+
+#include <fmt/format.h>
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/base/error.h"
+#include "quantizers/sample_runs.h"
+
+namespace qb {
+namespace {
+
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Rows = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
+
+/// Adds the moments of rows [m, k]: products in float32 over a block of rows, sums of blocks in float64.
+void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::vector<double>& moments) {
+  constexpr std::int64_t kBlock = 256;
+  for (std::int64_t begin = 0; begin < m; begin += kBlock) {
+    const Rows block(rows + begin * stride, std::min(kBlock, m - begin), k, Eigen::OuterStride<>(stride));
+    const RowMajor product = block.transpose() * block;
+    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(moments.data(), k, k) +=
+        product.cast<double>();
+  }
+}
+
+/// The inputs that one window of a plane sees, zeros in the padding.
+void gather_window(const DepthwiseCall& call, const float* plane, std::int64_t oy, std::int64_t ox, float* window) {
+  for (std::int64_t ky = 0; ky < call.kernel[0]; ++ky)
+    for (std::int64_t kx = 0; kx < call.kernel[1]; ++kx) {
+      const std::int64_t iy = oy * call.stride[0] - call.pad[0] + ky * call.dilation[0];
+      const std::int64_t ix = ox * call.stride[1] - call.pad[1] + kx * call.dilation[1];
+      const bool inside = iy >= 0 && iy < call.in[0] && ix >= 0 && ix < call.in[1];
+      *window++ = inside ? plane[iy * call.in[1] + ix] : 0.0f;
+    }
+}
+
+void add_windows(const DepthwiseCall& call, LayerInputs& inputs) {
+  const std::int64_t k = call.kernel[0] * call.kernel[1], positions = call.out[0] * call.out[1];
+  RowMajor rows(positions, k);
+  for (std::int64_t sample = 0; sample < call.batch; ++sample)
+    for (std::int64_t channel = 0; channel < call.channels; ++channel) {
+      const float* plane = call.x + (sample * call.channels + channel) * call.in[0] * call.in[1];
+      for (std::int64_t p = 0; p < positions; ++p)
+        gather_window(call, plane, p / call.out[1], p % call.out[1], rows.data() + p * k);
+      add_rows(rows.data(), positions, k, k, inputs.moments[std::size_t(channel)]);
+    }
+  inputs.rows += call.batch * positions;
+}
+
+void check_moments(const MatrixWeight& layer, const LayerInputs& inputs, const Model& model) {
+  for (const std::vector<double>& moments : inputs.moments)
+    for (std::int64_t i = 0; i < layer.k; ++i)
+      if (!std::isfinite(moments[std::size_t(i * layer.k + i)]))
+        throw DataError(
+            fmt::format("node '{}': some of its inputs are not finite, or too large to square, on the "
+                        "calibration samples",
+                        model.graph.nodes[layer.node].name));
+}
+
+}  // namespace
+
+std::int64_t moment_bytes(const MatrixWeight& layer) { return 8 * layer.groups * layer.k * layer.k; }
+
+std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
+                                        int threads) {
+  std::vector<LayerInputs> seen(layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    seen[i].moments.assign(std::size_t(layers[i].groups), std::vector<double>(std::size_t(layers[i].k * layers[i].k)));
+  run_samples(model, samples, threads, [&](const Executor& executor) {
+    const auto watched = [&layers, &executor](std::size_t layer) {
+      const std::size_t node = executor.layers()[layer].where.node;
+      return std::size_t(std::ranges::find(layers, node, &MatrixWeight::node) - layers.begin());
+    };
+    ExecutorObserver observer;
+    observer.product = [&, watched](const GemmEvent& event) {
+      const std::size_t i = watched(event.layer);
+      if (i == layers.size()) return;
+      const std::int64_t group = event.row_begin / (layers[i].n / layers[i].groups);
+      if (group == 0) seen[i].rows += event.call->m;
+      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, seen[i].moments[std::size_t(group)]);
+    };
+    observer.depthwise = [&, watched](const DepthwiseEvent& event) {
+      const std::size_t i = watched(event.layer);
+      if (i != layers.size()) add_windows(*event.call, seen[i]);
+    };
+    return observer;
+  });
+  for (std::size_t i = 0; i < layers.size(); ++i) check_moments(layers[i], seen[i], model);
+  return seen;
+}
+
+double mean_square_change(const LayerInputs& inputs, std::span<const float> weights, std::span<const float> others,
+                          std::int64_t n, std::int64_t k) {
+  using Row = Eigen::Matrix<double, 1, Eigen::Dynamic>;
+  using Moments = Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+  const std::int64_t rows_per_group = n / std::ssize(inputs.moments);
+  double sum = 0;
+  for (std::int64_t j = 0; j < n; ++j) {
+    const std::size_t at = std::size_t(j * k);
+    const Row change = (Eigen::Map<const Eigen::Matrix<float, 1, Eigen::Dynamic>>(weights.data() + at, k) -
+                        Eigen::Map<const Eigen::Matrix<float, 1, Eigen::Dynamic>>(others.data() + at, k))
+                           .cast<double>();
+    const Moments moments(inputs.moments[std::size_t(j / rows_per_group)].data(), k, k);
+    sum += (change * moments * change.transpose()).value();
+  }
+  return inputs.rows == 0 ? 0 : sum / double(n * inputs.rows);
+}
+
+}  // namespace qb

@@ -1,0 +1,32 @@
+// What flows into each layer of the float model, as second moments: what methods that learn from samples minimise over.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/graph.h"
+#include "models/weight_matrix.h"
+
+namespace qb {
+
+/// Sums over all rows x [k] that the calibration samples send into a layer: one row per sample and position.
+struct LayerInputs {
+  std::int64_t rows = 0;  ///< per group
+  /// By group of a convolution: [k, k] sum of x[i] * x[j], row-major and symmetric. Weights [g * n / groups, ...) meet
+  /// group g; there is one group unless the convolution has more.
+  std::vector<std::vector<double>> moments;
+};
+
+/// Runs `samples` [count, ...] through the float model and sums up the inputs of every given layer; one entry each, of
+/// moment_bytes(). Throws DataError for an empty set and, naming the node, for inputs that are not finite. `threads`
+/// bounds those that compute; the sums do not depend on it.
+std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
+                                        int threads);
+std::int64_t moment_bytes(const MatrixWeight& layer);
+
+/// The mean square of what replacing weights [n, k] by others changes in a result: tr(D M D') / (n * rows) with D the
+/// difference of the weights.
+double mean_square_change(const LayerInputs& inputs, std::span<const float> weights, std::span<const float> others,
+                          std::int64_t n, std::int64_t k);
+
+}  // namespace qb

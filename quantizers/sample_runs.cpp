@@ -1,0 +1,41 @@
+#include "quantizers/sample_runs.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "kernels/base/error.h"
+
+namespace qb {
+namespace {
+
+/// Samples [begin, begin + rows) as a tensor of their own.
+Tensor rows_of(const Tensor& samples, std::int64_t begin, std::int64_t rows) {
+  Shape shape = samples.shape;
+  const std::size_t row_bytes = samples.bytes.size() / std::size_t(shape[0]);
+  shape[0] = rows;
+  Tensor part(samples.dtype, shape);
+  std::memcpy(part.bytes.data(), samples.bytes.data() + std::size_t(begin) * row_bytes, std::size_t(rows) * row_bytes);
+  return part;
+}
+
+}  // namespace
+
+void run_samples(const Model& model, const Tensor& samples, int threads,
+                 const std::function<ExecutorObserver(const Executor&)>& watch) {
+  if (samples.rank() == 0 || samples.shape[0] == 0)
+    throw DataError(fmt::format("model '{}': the quantizer needs calibration samples and there are none", model.name));
+  const std::int64_t count = samples.shape[0], whole = count - count % kCalibrationBatch;
+  const auto run = [&](std::int64_t begin, std::int64_t end, std::int64_t batch) {
+    ExecutorOptions options;
+    options.batch = batch;
+    options.threads = threads;
+    Executor executor(model, options);
+    executor.observe(watch(executor));
+    for (std::int64_t row = begin; row < end; row += batch) executor.run(rows_of(samples, row, batch));
+  };
+  if (whole > 0) run(0, whole, kCalibrationBatch);
+  if (whole < count) run(whole, count, count - whole);
+}
+
+}  // namespace qb
