@@ -10,7 +10,7 @@ namespace qb {
 
 namespace {
 
-// A turn measures in slices and keeps their median: on a machine shared with others some slices lose the processor.
+// A turn measures in slices: on a machine shared with others some lose the processor.
 constexpr int kPeakSlices = 5;
 constexpr double kPeakSliceSeconds = 0.0003;
 constexpr int kMostSlices = 9;
@@ -23,7 +23,18 @@ struct Turn {
   std::int64_t runs = 1;  ///< per slice
 };
 
-double median_of(std::vector<double> values) { return spread_of(std::move(values)).median; }
+/// The median of the slices that are no slower than 4/3 of the fastest: in others the processor was lost.
+double median_time(std::vector<double> seconds) {
+  const double fastest = *std::ranges::min_element(seconds);
+  std::erase_if(seconds, [&](double one) { return one > fastest * 4 / 3; });
+  return spread_of(std::move(seconds)).median;
+}
+
+double median_rate(std::vector<double> rates) {
+  const double fastest = *std::ranges::max_element(rates);
+  std::erase_if(rates, [&](double one) { return one < fastest * 3 / 4; });
+  return spread_of(std::move(rates)).median;
+}
 
 double seconds_of(const Candidate& what, int threads, std::int64_t runs) {
   const std::int64_t start = now_ns();
@@ -31,20 +42,32 @@ double seconds_of(const Candidate& what, int threads, std::int64_t runs) {
   return double(now_ns() - start) * 1e-9;
 }
 
-/// Proves the kernel on one thread and on `threads`.
-Comparison prove(const Candidate& what, int threads) {
-  what.run(1);
-  const std::vector<std::byte> alone(what.result().begin(), what.result().end());
-  Comparison proof = what.compare();
-  if (threads == 1 || !proof.fault.empty()) return proof;
-  what.run(threads);
-  if (what.kernel->peer) return what.compare();
-  if (!std::ranges::equal(what.result(), alone)) proof.fault = "wrong result: the bits depend on the number of threads";
-  return proof;
+/// What a candidate gives on one thread.
+struct Alone {
+  std::vector<std::byte> result;
+  Comparison proof;
+  double seconds = 0;  ///< of the first run
+};
+
+Alone run_alone(const Candidate& what) {
+  Alone alone;
+  alone.seconds = seconds_of(what, 1, 1);
+  alone.result.assign(what.result().begin(), what.result().end());
+  alone.proof = what.compare();
+  return alone;
+}
+
+/// How a turn is divided, for a run that takes about `seconds`. What takes long is not run again to know it better.
+void divide(const Bench& bench, double seconds, Turn& turn) {
+  constexpr double kLong = 10;  // blocks
+  for (int i = 0; i < 2 && seconds < kLong * bench.block_s; ++i)
+    seconds = std::min(seconds, seconds_of(*turn.what, turn.row.threads, 1));
+  turn.slices = int(std::clamp<double>(std::ceil(bench.block_s / seconds), 1, kMostSlices));
+  turn.runs = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / seconds));
 }
 
 Turn make_turn(const Bench& bench, const QuantFormat& format, const LayerShape& shape, int threads,
-               const Candidate& what) {
+               const Candidate& what, const Alone& alone) {
   Turn turn;
   turn.row.kernel = what.kernel;
   turn.row.format = format;
@@ -52,20 +75,24 @@ Turn make_turn(const Bench& bench, const QuantFormat& format, const LayerShape& 
   turn.row.threads = threads;
   turn.row.bytes = what.bytes;
   turn.row.cold = what.cold;
-  turn.row.proof = prove(what, threads);
+  turn.row.proof = alone.proof;
   turn.what = &what;
-  if (!turn.row.proof.fault.empty()) return turn;
-  double least = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 2; ++i) least = std::min(least, seconds_of(what, threads, 1));
-  turn.slices = int(std::clamp<double>(std::ceil(bench.block_s / least), 1, kMostSlices));
-  turn.runs = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / least));
+  double seconds = alone.seconds;
+  if (threads > 1 && alone.proof.fault.empty()) {
+    seconds = seconds_of(what, threads, 1);
+    if (what.kernel->peer)
+      turn.row.proof = what.compare();
+    else if (!std::ranges::equal(what.result(), alone.result))
+      turn.row.proof.fault = "wrong result: the bits depend on the number of threads";
+  }
+  if (turn.row.proof.fault.empty()) divide(bench, seconds, turn);
   return turn;
 }
 
 double arithmetic_rate(Limit limit, int threads) {
   std::vector<double> rates;
   for (int i = 0; i < kPeakSlices; ++i) rates.push_back(compute_rate_now(limit, threads, kPeakSliceSeconds));
-  return median_of(std::move(rates));
+  return median_rate(std::move(rates));
 }
 
 /// The limit's loop, then directly the kernel. The first round decides what the limit is.
@@ -81,7 +108,7 @@ void take_turn(Turn& turn) {
   if (what.read_rate && (first || row.limit == Limit::read)) {
     std::vector<double> reads;
     for (int i = 0; i < turn.slices; ++i) reads.push_back(what.read_rate(row.threads, turn.runs, std::size_t(i)));
-    const double read = median_of(std::move(reads)), read_s = double(row.bytes) / read;
+    const double read = median_rate(std::move(reads)), read_s = double(row.bytes) / read;
     if (read > 0 && (!first || !(read_s < least_s))) {
       row.limit = Limit::read;
       rate = read;
@@ -90,7 +117,7 @@ void take_turn(Turn& turn) {
   }
   std::vector<double> times;
   for (int i = 0; i < turn.slices; ++i) times.push_back(seconds_of(what, row.threads, turn.runs) / double(turn.runs));
-  const double took = median_of(std::move(times));
+  const double took = median_time(std::move(times));
   row.time_ns.push_back(took * 1e9);
   row.limit_rate.push_back(rate);
   row.limit_share.push_back(least_s / took);
@@ -142,9 +169,12 @@ double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * doub
 std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates) {
   std::vector<TableRow> rows;
+  std::vector<Alone> alone;
+  for (const Candidate& what : candidates) alone.push_back(run_alone(what));
   for (const int threads : thread_counts) {
     std::vector<Turn> turns;
-    for (const Candidate& what : candidates) turns.push_back(make_turn(bench, format, shape, threads, what));
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      turns.push_back(make_turn(bench, format, shape, threads, candidates[i], alone[i]));
     for (int round = 0; round < bench.rounds; ++round)
       for (std::size_t i = 0; i < turns.size(); ++i) {
         Turn& turn = turns[(i + std::size_t(round)) % turns.size()];

@@ -12,7 +12,4 @@ namespace qb {
 std::string performance_page(const Table& table, const std::vector<Goal>& goals, const std::vector<GoalResult>& judged,
                              const MachineFacts& machine, const std::string& command, int rounds);
 
-/// A bar per judgement that has a row: the share of its limit, the wanted share as a mark. SVG, ends with a line feed.
-std::string shares_picture(const std::vector<GoalResult>& judged);
-
 }  // namespace qb

@@ -17,6 +17,7 @@ namespace qb {
 namespace {
 
 constexpr std::int64_t kMostRows = 1'000'000;
+constexpr double kMostShare = 1.15;  ///< above it no share is believed
 
 Activations activations_named(Fields& fields, const std::string& name) {
   constexpr std::array kAll = {Activations::f32, Activations::bf16, Activations::s8, Activations::binary};
@@ -115,14 +116,15 @@ std::vector<GoalResult> judge(const std::vector<Goal>& goals, const Table& table
     for (const std::string& format : goal.formats)
       for (const std::string& shape : shapes_of(goal, table))
         for (const int count : threads) {
-          GoalResult one{&goal, nullptr, format, shape, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}, false};
+          GoalResult one{&goal, nullptr, format, shape, count, {kNone, kNone, kNone}, {kNone, kNone, kNone}};
           one.row = best_row(goal, table, one);
           if (one.row != nullptr) {
             one.share = spread_of(one.row->limit_share);
             one.ratio = spread_of(one.row->peer_ratio);
             const bool near = goal.limit_share == 0 || one.share.median >= goal.limit_share;
             const bool fast = goal.peer_ratio == 0 || !(one.ratio.median < goal.peer_ratio);
-            one.met = near && fast;
+            one.disturbed = goal.limit_share > 0 && one.share.median > kMostShare;
+            one.met = near && fast && !one.disturbed;
           }
           all.push_back(one);
         }

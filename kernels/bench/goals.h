@@ -35,6 +35,7 @@ struct GoalResult {
   int threads = 1;
   Spread share, ratio;  ///< NaN where there is none
   bool met = false;  ///< every median that is asked for reaches what is wanted; a peer that is missing decides nothing
+  bool disturbed = false;  ///< the share is so far above 1 that the limit's loop must have lost the processor: not met
 };
 
 /// Every goal on every combination of its formats and rows (shapes of its work in the table) with every thread count of

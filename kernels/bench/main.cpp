@@ -15,6 +15,7 @@
 #include "kernels/bench/goals.h"
 #include "kernels/bench/measure.h"
 #include "kernels/bench/options.h"
+#include "kernels/bench/shares_picture.h"
 #include "kernels/bench/table.h"
 #include "kernels/bench/table_output.h"
 

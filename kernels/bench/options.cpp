@@ -96,7 +96,7 @@ const char* const kUsage =
     "  --format=KIND     of the table: text (default), markdown, csv, json (with every round)\n"
     "  --document=FILE   writes the table with the goals of --goals=FILE as a page\n"
     "  --kernels=LIST    of the table: kernel names, best, peers, reference, all (default: best,peers)\n"
-    "  --rounds=N        of the table, at least 9 (default: 11)\n"
+    "  --rounds=N        of the table, at least 9 (default: 9)\n"
     "  --shapes=FILE     a shape per line, as in configs/shapes; may be repeated (default: square-4096.txt,\n"
     "                    resnet-3x3.txt, depthwise.txt and rows.txt for the table, else all of configs/shapes)\n"
     "  --formats=LIST    weight formats, separated by commas (default: of products all that have a family, of\n"

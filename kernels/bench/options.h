@@ -20,7 +20,7 @@ struct Options {
   std::vector<QuantFormat> plane_formats;  ///< of convolutions
   std::vector<int> threads;
   std::vector<std::string> kernels;  ///< names, or "best", "peers", "reference", "all"
-  int rounds = 11;
+  int rounds = 9;
   std::int64_t cold_bytes = qb::cold_bytes();  ///< tests ask for less
   bool table = false;
   Output output = Output::text;

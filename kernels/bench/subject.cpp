@@ -12,7 +12,7 @@ namespace qb {
 
 namespace {
 
-constexpr std::int64_t kProofProducts = std::int64_t(1) << 28;
+constexpr std::int64_t kProofProducts = std::int64_t(1) << 27;
 constexpr std::int64_t kColdBytes = std::int64_t(192) << 20;
 constexpr std::int64_t kMostCopies = 1 << 16;
 

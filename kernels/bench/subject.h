@@ -20,7 +20,7 @@ struct Problem {
 
 std::vector<float> random_activations(std::int64_t m, std::int64_t k);  ///< [m, k] in [-1, 1), the same at every call
 
-/// What a family's reference makes of a problem: all rows, or as many as it can do in 2^28 multiply-adds, spread
+/// What a family's reference makes of a problem: all rows, or as many as it can do in 2^27 multiply-adds, spread
 /// evenly, first and last among them.
 struct Expectation {
   std::vector<std::int64_t> rows;

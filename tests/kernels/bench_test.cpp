@@ -13,6 +13,7 @@
 #include "kernels/bench/document.h"
 #include "kernels/bench/options.h"
 #include "kernels/bench/random_matrix.h"
+#include "kernels/bench/shares_picture.h"
 #include "kernels/bench/table_output.h"
 #include "kernels/peers/convolution.h"
 
@@ -227,6 +228,10 @@ TEST_CASE("a goal is met by medians, missed without a kernel, and judged without
   table.rows[0].limit_share = {0.4, 0.4, 0.7};
   judged = judge(goals, table, {1});
   CHECK(!judged[0].met);
+  table.rows[0].limit_share = {1.1, 1.3, 1.4};
+  CHECK(judge(goals, table, {1})[0].disturbed);
+  CHECK(!judge(goals, table, {1})[0].met);
+  table.rows[0].limit_share = {0.4, 0.4, 0.7};
   const std::string page = performance_page(table, goals, judged, {{"processor", "one"}}, "the command", 9);
   CHECK(page.find("the command") != std::string::npos);
   CHECK(page.find("- **a** (q8c × 512 rows × 1T, q4c × 512 rows × 1T): because") != std::string::npos);
