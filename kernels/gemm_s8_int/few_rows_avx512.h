@@ -112,11 +112,12 @@ __attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t col
   store_row<kVectors>(args, block.first_row, column, row.sum);
 }
 
-/// Adds the products of a chunk, eight quads, with the rows at `a`: one chain for each row and vector.
-template <class Codes, int kRows, int kVectors, int kIndex = 0>
-QB_INLINE void add_chunk(__m512i (&dots)[kRows][kVectors], const Codes& codes, const std::uint8_t* lines,
-                         const std::int8_t* const (&a)[kRows], std::int64_t t) {
-  constexpr int kQuad = quad_in_order<Codes::kBits, 0, 8>(kIndex);
+/// Adds the products of kCount quads from kFirst on, chunk at `lines`, with the rows at `a`, each at its k = t: one
+/// chain for each row and vector.
+template <int kFirst, int kCount, class Codes, int kRows, int kVectors, int kIndex = 0>
+QB_INLINE void add_quads_to_rows(__m512i (&dots)[kRows][kVectors], const Codes& codes, const std::uint8_t* lines,
+                                 const std::int8_t* const (&a)[kRows], std::int64_t t) {
+  constexpr int kQuad = quad_in_order<Codes::kBits, kFirst, kCount>(kIndex);
   __m512i levels[kVectors];
   QB_UNROLL for (int v = 0; v < kVectors; ++v) {
     levels[v] = codes.template level<kQuad>(lines + 64 * Codes::kBits * v);
@@ -126,14 +127,16 @@ QB_INLINE void add_chunk(__m512i (&dots)[kRows][kVectors], const Codes& codes, c
     const __m512i four = broadcast_four(a[r] + t + 4 * kQuad);
     QB_UNROLL for (int v = 0; v < kVectors; ++v) dot(dots[r][v], levels[v], four);
   }
-  if constexpr (kIndex < 7) add_chunk<Codes, kRows, kVectors, kIndex + 1>(dots, codes, lines, a, t);
+  if constexpr (kIndex + 1 < kCount)
+    add_quads_to_rows<kFirst, kCount, Codes, kRows, kVectors, kIndex + 1>(dots, codes, lines, a, t);
 }
 
-/// A block of kRows rows whose zero is 0, against groups of whole chunks.
+/// A block of kRows rows whose zero is 0.
 template <class Codes, Finish kFinish, int kRows, int kVectors>
 __attribute__((noinline)) void fill_few_rows(Block<kVectors>& block, std::int64_t column) {
   const GemmArgs& args = *block.args;
   const Codes codes(*block.at);
+  constexpr std::int64_t kBytes = 64 * Codes::kBits * kVectors;
   const std::int64_t groups = block.at->groups;
   const std::int8_t* a[kRows];
   __m512 sum[kRows][kVectors];
@@ -151,10 +154,19 @@ __attribute__((noinline)) void fill_few_rows(Block<kVectors>& block, std::int64_
     read_parameters<kFinish>(block, walk.group, with);
     __m512i dots[kRows][kVectors];
     QB_UNROLL for (int r = 0; r < kRows; ++r) start_group<kFinish>(with, with.a_sum[r * groups], dots[r]);
-    for (std::int64_t t = walk.begin; t < walk.end; t += kChunk) {
-      block.fetch(kVectors * Codes::kBits, kAhead);
-      add_chunk(dots, codes, block.stream, a, t);
-      block.stream += 64 * Codes::kBits * kVectors;
+    std::int64_t t = walk.begin;
+    if (t % kChunk != 0) {
+      add_quads_to_rows<4, 4>(dots, codes, block.stream, a, t - kChunk / 2);
+      block.stream += kBytes;
+      t += kChunk / 2;
+    }
+    for (; t + kChunk / 2 < walk.end; t += kChunk, block.stream += kBytes) {
+      block.fetch(kBytes / 64, kAhead);
+      add_quads_to_rows<0, 8>(dots, codes, block.stream, a, t);
+    }
+    if (t < walk.end) {
+      block.fetch(kBytes / 64, kAhead);
+      add_quads_to_rows<0, 4>(dots, codes, block.stream, a, t);
     }
     QB_UNROLL for (int r = 0; r < kRows; ++r) finish_group<kFinish>(with, with.a_sum[r * groups], dots[r], sum[r]);
   }

@@ -130,18 +130,17 @@ void fill_block(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
-/// One to four rows keep their sums in registers, where their zero is 0 and groups allow it.
+/// One to four rows keep their sums in registers, where their zero is 0.
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
-  const std::int64_t group = block.at->group;
-  const bool whole_chunks = group % kChunk == 0 || block.at->groups == 1;
   if constexpr (kVectors == 2)
-    if (block.rows > 1 && block.rows <= 4 && block.a_zero() == 0 && whole_chunks)
+    if (block.rows > 1 && block.rows <= 4 && block.a_zero() == 0)
       return block.rows == 4   ? fill_few_rows<Codes, kFinish, 4>(block, column)
              : block.rows == 3 ? fill_few_rows<Codes, kFinish, 3>(block, column)
                                : fill_few_rows<Codes, kFinish, 2>(block, column);
   if (block.rows > 1 || block.a_zero() != 0) return fill_block<Codes, kFinish>(block, column);
-  if (!whole_chunks) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
+  const std::int64_t group = block.at->group;
+  if (group % kChunk != 0 && block.at->groups > 1) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
   if constexpr (Codes::kStaysInPlace)
     if (group * Codes::kBits >= 128 && group <= kLongestInPlace)
       return fill_row<Codes, kFinish, OneRow::in_place>(block, column);
@@ -169,6 +168,8 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   block.a = static_cast<const std::int8_t*>(args.a) + first_row * args.a_stride;
   block.stream = static_cast<const std::uint8_t*>(args.w) + block.at->codes + column / kPanel * block.at->panel_bytes;
   const S8Int& at = *block.at;
+  block.record_bytes = 16 * kVectors * (at.scale_bytes + at.offset_bytes + at.zero_bytes);
+  block.a_sum = args.a_group_sum + first_row * at.groups;
   if constexpr (Codes::kIntegers)
     if (at.offset_bytes) return fill_rows<Codes, Finish::offsets>(block, column);
   if (at.zero_bytes || block.a_zero() != 0)

@@ -58,6 +58,8 @@ struct Block {
   std::int64_t first_row, rows;
   const std::uint8_t* stream;  ///< where the panel is read next
   const std::uint8_t* record;  ///< parameters of the group that is read next
+  std::int64_t record_bytes;   ///< of one group
+  const std::int32_t* a_sum;   ///< of the first row over each group
   __m512 scale_super[kVectors], offset_super[kVectors];
   alignas(64) std::uint8_t section[kSectionLines][64];  ///< a copy, with scale steps
   __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero
@@ -143,8 +145,7 @@ template <int kVectors>
 QB_INLINE void open_section(Block<kVectors>& block) {
   const S8Int& at = *block.at;
   constexpr std::int64_t kWidth = 16 * kVectors;
-  const std::int64_t record_bytes = at.scale_bytes + at.offset_bytes + at.zero_bytes;
-  const std::int64_t lines = (kWidth * (at.super_bytes + at.groups_per_span * record_bytes) + 63) / 64;
+  const std::int64_t lines = (kWidth * at.super_bytes + at.groups_per_span * block.record_bytes + 63) / 64;
   for (int v = 0; v < kVectors; ++v) {
     if (at.super_bytes) block.scale_super[v] = halves_to_float(block.stream + 32 * v);
     if (at.super_bytes > 2) block.offset_super[v] = halves_to_float(block.stream + 2 * kWidth + 32 * v);
@@ -163,7 +164,7 @@ QB_INLINE void open_section(Block<kVectors>& block) {
 template <Finish kFinish, int kVectors>
 QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
   const S8Int& at = *block.at;
-  with.a_sum = block.args->a_group_sum + block.first_row * at.groups + group;
+  with.a_sum = block.a_sum + group;
   with.middle_shift = std::int32_t(at.middle_shift);
   const std::uint8_t* record = block.record;
   read_values<kVectors>(at, record, at.lowest_step, block.scale_super, with.scale);
@@ -174,7 +175,7 @@ QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Param
   if constexpr (kFinish == Finish::zeros)
     for (int v = 0; v < kVectors; ++v)
       with.zero[v] = at.zero_bytes ? bytes_to_int32(record + 16 * v) : _mm512_set1_epi32(1 << at.middle_shift);
-  block.record = record + 16 * kVectors * at.zero_bytes;
+  block.record += block.record_bytes;
   if constexpr (kFinish != Finish::middle)
     for (int v = 0; v < kVectors; ++v) with.fixed[v] = _mm512_setzero_si512();
 }
