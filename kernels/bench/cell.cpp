@@ -23,17 +23,20 @@ struct Turn {
   std::int64_t runs = 1;  ///< per slice
 };
 
-/// The median of the slices that are no slower than 4/3 of the fastest: in others the processor was lost.
+/// The median of the slices that took no more than 4/3 of what the fastest quarter takes: others have lost the
+/// processor. A quarter, because one slice may also be fast by chance.
 double median_time(std::vector<double> seconds) {
-  const double fastest = *std::ranges::min_element(seconds);
-  std::erase_if(seconds, [&](double one) { return one > fastest * 4 / 3; });
+  std::ranges::sort(seconds);
+  const double usual = seconds[seconds.size() / 4];
+  std::erase_if(seconds, [&](double one) { return one > usual * 4 / 3; });
   return spread_of(std::move(seconds)).median;
 }
 
-double median_rate(std::vector<double> rates) {
-  const double fastest = *std::ranges::max_element(rates);
-  std::erase_if(rates, [&](double one) { return one < fastest * 3 / 4; });
-  return spread_of(std::move(rates)).median;
+/// Likewise of rates; 0 where one is.
+double median_rate(const std::vector<double>& rates) {
+  std::vector<double> seconds;
+  for (const double rate : rates) seconds.push_back(1 / rate);
+  return 1 / median_time(std::move(seconds));
 }
 
 double seconds_of(const Candidate& what, int threads, std::int64_t runs) {
@@ -92,7 +95,7 @@ Turn make_turn(const Bench& bench, const QuantFormat& format, const LayerShape& 
 double arithmetic_rate(Limit limit, int threads) {
   std::vector<double> rates;
   for (int i = 0; i < kPeakSlices; ++i) rates.push_back(compute_rate_now(limit, threads, kPeakSliceSeconds));
-  return median_rate(std::move(rates));
+  return median_rate(rates);
 }
 
 /// The limit's loop, then directly the kernel. The first round decides what the limit is.
@@ -108,7 +111,7 @@ void take_turn(Turn& turn) {
   if (what.read_rate && (first || row.limit == Limit::read)) {
     std::vector<double> reads;
     for (int i = 0; i < turn.slices; ++i) reads.push_back(what.read_rate(row.threads, turn.runs, std::size_t(i)));
-    const double read = median_rate(std::move(reads)), read_s = double(row.bytes) / read;
+    const double read = median_rate(reads), read_s = double(row.bytes) / read;
     if (read > 0 && (!first || !(read_s < least_s))) {
       row.limit = Limit::read;
       rate = read;

@@ -66,8 +66,8 @@ struct Candidate {
 /// Each kernel is proven first; a result of several threads must have the bits of one (peers: compare with the
 /// reference). Then rounds: in each, every kernel has its turn, beginning with another kernel each round; a turn runs
 /// the loop that gives its limit, and directly after it the kernel, each in up to nine slices of which the median
-/// counts, without those that took more than 4/3 of the fastest. The limit is arithmetic where there is any, or reading
-/// where that is one and takes longer.
+/// counts, without those that took more than 4/3 of what the fastest quarter takes. The limit is arithmetic where there
+/// is any, or reading where that is one and takes longer.
 std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates);
 

@@ -82,11 +82,19 @@ std::string misses(const std::vector<Goal>& goals, const std::vector<GoalResult>
   std::string text;
   for (const Goal& goal : goals) {
     std::vector<std::string> where;
-    for (const GoalResult& one : judged)
-      if (one.goal == &goal && !one.met && !one.disturbed)
-        where.push_back(fmt::format("{} × {} × {}T", one.format, one.shape, one.threads));
+    for (std::size_t i = 0; i < judged.size();) {
+      const GoalResult& first = judged[i];
+      std::vector<std::string> threads;
+      for (; i < judged.size() && judged[i].goal == first.goal && judged[i].format == first.format &&
+             judged[i].shape == first.shape;
+           ++i)
+        if (judged[i].goal == &goal && !judged[i].met && !judged[i].disturbed)
+          threads.push_back(fmt::format("{}T", judged[i].threads));
+      if (!threads.empty())
+        where.push_back(fmt::format("{}, {}: {}", first.format, first.shape, join(threads, " and ")));
+    }
     if (where.empty()) continue;
-    text += fmt::format("- **{}** ({}): {}\n", goal.product, join(where, ", "),
+    text += fmt::format("- **{}** ({}): {}\n", goal.product, join(where, "; "),
                         goal.explanation.empty() ? "not explained yet." : goal.explanation);
   }
   return text.empty() ? "None.\n" : text;
@@ -160,8 +168,8 @@ std::string performance_page(const Table& table, const std::vector<Goal>& goals,
       fmt::format(fmt::runtime(kMethod), rounds);
   const Count count = count_of(judged);
   page += fmt::format(
-      "\n## Goals\n\nOf {} goals on formats, shapes and threads {} are met and {} missed; {} were disturbed (a share above "
-      "1: the loop that gives the limit had lost the processor); {} have no kernel yet.\n\n![shares of the "
+      "\n## Goals\n\nOf {} goals on formats, shapes and threads {} are met and {} missed; {} were disturbed (a processor was "
+      "lost: a share far above 1, or several threads slower than one); {} have no kernel yet.\n\n![shares of the "
       "limits](performance.svg)\n",
       judged.size(), count.met, count.missed, count.disturbed, count.without);
   page += goal_tables(judged) + "\n## Misses\n\n" + misses(goals, judged) + "\n## Goals measured elsewhere\n\n";

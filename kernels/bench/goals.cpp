@@ -84,6 +84,17 @@ const TableRow* best_row(const Goal& goal, const Table& table, const GoalResult&
   return best;
 }
 
+/// Whether one thread of the same kernel took less time, by more than what threads cost.
+bool is_slower_than_alone(const TableRow& row, const Table& table) {
+  constexpr double kSlower = 1.25;
+  const auto alone = std::ranges::find_if(table.rows, [&](const TableRow& other) {
+    return other.threads == 1 && other.kernel == row.kernel && other.shape == row.shape &&
+           to_text(other.format) == to_text(row.format);
+  });
+  if (row.threads == 1 || alone == table.rows.end() || alone->time_ns.empty()) return false;
+  return spread_of(row.time_ns).median > kSlower * spread_of(alone->time_ns).median;
+}
+
 /// The shapes that a goal is judged on, each once, in the order of the table.
 std::vector<std::string> shapes_of(const Goal& goal, const Table& table) {
   std::vector<std::string> shapes;
@@ -123,7 +134,8 @@ std::vector<GoalResult> judge(const std::vector<Goal>& goals, const Table& table
             one.ratio = spread_of(one.row->peer_ratio);
             const bool near = goal.limit_share == 0 || one.share.median >= goal.limit_share;
             const bool fast = goal.peer_ratio == 0 || !(one.ratio.median < goal.peer_ratio);
-            one.disturbed = goal.limit_share > 0 && one.share.median > kMostShare;
+            one.disturbed =
+                (goal.limit_share > 0 && one.share.median > kMostShare) || is_slower_than_alone(*one.row, table);
             one.met = near && fast && !one.disturbed;
           }
           all.push_back(one);

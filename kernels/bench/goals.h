@@ -35,7 +35,8 @@ struct GoalResult {
   int threads = 1;
   Spread share, ratio;  ///< NaN where there is none
   bool met = false;  ///< every median that is asked for reaches what is wanted; a peer that is missing decides nothing
-  bool disturbed = false;  ///< the share is so far above 1 that the limit's loop must have lost the processor: not met
+  /// Some processor was lost: the share is far above 1, or several threads took longer than one. Then not met.
+  bool disturbed = false;
 };
 
 /// Every goal on every combination of its formats and rows (shapes of its work in the table) with every thread count of

@@ -1,5 +1,6 @@
 #include "kernels/bench/product_cell.h"
 
+#include <algorithm>
 #include <map>
 
 namespace qb {
@@ -7,14 +8,17 @@ namespace qb {
 namespace {
 
 /// Bytes per second of reading `runs` copies of the weights: copies that are half of all away from those that come
-/// next, but in the same kind of memory. 0 for weights of less than a page per thread.
+/// next, none of the last sixth before them, which a cache might still hold then, but in the same kind of memory. 0 for
+/// weights of less than a page per thread.
 double cold_read_rate(const Subject& subject, int threads, std::int64_t runs, std::size_t slice) {
   const std::vector<PreparedMatrix>& copies = subject.weights;
   const std::int64_t size = std::int64_t(copies.front().bytes.size()) / (4096 * threads) * 4096 * threads;
   if (size == 0) return 0;
+  const std::size_t half = copies.size() / 2;
+  const std::size_t distinct = std::max<std::size_t>(1, copies.size() - half - std::min(half, copies.size() / 6 + 1));
   double seconds = 0;
   for (std::int64_t i = 0; i < runs; ++i) {
-    const std::size_t ahead = copies.size() / 2 + slice * std::size_t(runs) + std::size_t(i);
+    const std::size_t ahead = half + (slice * std::size_t(runs) + std::size_t(i)) % distinct;
     const Buffer& bytes = copies[(subject.next + ahead) % copies.size()].bytes;
     seconds += double(size) / read_rate_now(bytes.data(), size, threads);
   }

@@ -234,9 +234,21 @@ TEST_CASE("a goal is met by medians, missed without a kernel, and judged without
   table.rows[0].limit_share = {0.4, 0.4, 0.7};
   const std::string page = performance_page(table, goals, judged, {{"processor", "one"}}, "the command", 9);
   CHECK(page.find("the command") != std::string::npos);
-  CHECK(page.find("- **a** (q8c × 512 rows × 1T, q4c × 512 rows × 1T): because") != std::string::npos);
+  CHECK(page.find("- **a** (q8c, 512 rows: 1T; q4c, 512 rows: 1T): because") != std::string::npos);
   CHECK(page.find("- b: there") != std::string::npos);
   CHECK(shares_picture(judged).starts_with("<svg "));
+}
+
+TEST_CASE("a goal is not met by a time that several threads needed longer for than one") {
+  const auto goals =
+      goals_in(R"({"goals": [{"product": "a", "activations": ["s8"], "formats": ["q8c"], "rows": [512]}]})");
+  Table table;
+  table.rows = {row_with({0.6}, {}), row_with({0.6}, {})};
+  table.rows[1].threads = 2;
+  CHECK(judge(goals, table, {2})[0].met);
+  table.rows[1].time_ns = {1300.0};
+  CHECK(judge(goals, table, {2})[0].disturbed);
+  CHECK(!judge(goals, table, {2})[0].met);
 }
 
 TEST_CASE("a goal for convolutions is judged on every shape of its work in the table") {
