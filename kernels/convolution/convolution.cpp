@@ -36,13 +36,21 @@ std::int64_t patch_bytes(const ConvPlan& plan) {
                            : patch_stride(plan.shape.k()) * std::int64_t(sizeof(float));
 }
 
+/// `even` rows rounded up to as many of the kernels' tiles as leave no thread idle for more than a twentieth.
+std::int64_t round_rows(std::int64_t even, std::int64_t total, int threads) {
+  for (const std::int64_t step : {kRowStep, kRowStep / 2, kRowStep / 4}) {
+    const std::int64_t rows = round_up(even, step), tiles = (total + rows - 1) / rows;
+    if (threads == 1 || 20 * total >= 19 * round_up(tiles, threads) * rows) return rows;
+  }
+  return even;
+}
+
 /// Rows per tile so that a tile fits its share of the cache, threads all have work, and no tile is a small rest.
 std::int64_t choose_tile_rows(std::int64_t row_bytes, std::int64_t total, int threads) {
   const std::int64_t most = std::max(kTileBytes / row_bytes / kRowStep * kRowStep, 2 * kRowStep);
   const std::int64_t steps = std::max<std::int64_t>(1, (total + kRowStep - 1) / kRowStep);
   const std::int64_t tiles = std::min(steps, round_up(std::max<std::int64_t>(1, (total + most - 1) / most), threads));
-  const std::int64_t even = (total + tiles - 1) / tiles;
-  return std::max<std::int64_t>(1, std::min(total, (even + kRowStep - 1) / kRowStep * kRowStep));
+  return std::max<std::int64_t>(1, std::min(total, round_rows((total + tiles - 1) / tiles, total, threads)));
 }
 
 /// A tile of a convolution: rows [begin, end) of the patch matrix, counted over the samples of a wave.
