@@ -1,7 +1,9 @@
-// The block types of GGUF files, byte for byte as ggml quantizes them (kernels/gguf_blocks).
+// The block types of GGUF files, byte for byte as ggml quantizes them (kernels/gguf_blocks), with and without
+// importances (what llama.cpp calls an importance matrix: the mean square of each input).
 #include <fmt/format.h>
 
 #include "kernels/gguf_blocks/convert.h"
+#include "quantizers/layer_inputs.h"
 #include "quantizers/methods.h"
 
 namespace qb {
@@ -17,6 +19,17 @@ std::string_view smaller_blocks(std::string_view type) {
   return type;
 }
 
+/// The mean square of each input of a group; empty where nobody watched.
+std::vector<float> importances(const LayerProblem& layer, std::int64_t group) {
+  std::vector<float> squares;
+  if (layer.inputs == nullptr) return squares;
+  const std::vector<double>& moments = layer.inputs->moments[std::size_t(group)];
+  const std::int64_t k = layer.weights.cols;
+  for (std::int64_t i = 0; i < k; ++i)
+    squares.push_back(float(moments[std::size_t(i * k + i)] / double(layer.inputs->rows)));
+  return squares;
+}
+
 }  // namespace
 
 PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
@@ -27,7 +40,14 @@ PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
   if (w.cols % type->weights != 0)
     throw Unsupported(fmt::format("rows of {} weights are not whole blocks of {}, as {} has them", w.cols,
                                   type->weights, type->name));
-  return packed_from_blocks(*type, quantize_blocks(*type, w), w.rows, w.cols);
+  std::vector<std::uint8_t> blocks;
+  const std::int64_t groups = layer.inputs ? std::ssize(layer.inputs->moments) : 1, rows = w.rows / groups;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const MatrixView<const float> part{w.row(group * rows), rows, w.cols, w.stride};
+    const std::vector<std::uint8_t> more = quantize_blocks(*type, part, importances(layer, group));
+    blocks.insert(blocks.end(), more.begin(), more.end());
+  }
+  return packed_from_blocks(*type, blocks, w.rows, w.cols);
 }
 
 }  // namespace qb

@@ -144,7 +144,7 @@ std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& s
   for (std::size_t i = 0; i < reports.size(); ++i)
     if (reports[i].skipped.empty()) wanted.push_back(i);
   if (progress) progress(fmt::format("quantizing {} layers", wanted.size()));
-  if (find_quantizer(spec.method)->calibration)
+  if (learns_from_samples(spec))
     learn_layers(model, spec, calibration, threads, progress, wanted, reports, packed);
   else
     quantize_in_parallel(model, spec, threads, wanted, reports, packed);
@@ -172,10 +172,14 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
 
 }  // namespace
 
-bool needs_calibration(const QuantSpec& spec) {
+bool learns_from_samples(const QuantSpec& spec) {
   const QuantizerInfo* method = find_quantizer(spec.method);
   QB_EXPECTS(method != nullptr);
-  return method->calibration || (spec.activation_bits != 32 && option_of(spec, "mode") == "static");
+  return method->calibration || (knows_option(spec, "imatrix") && flag_of(spec, "imatrix"));
+}
+
+bool needs_calibration(const QuantSpec& spec) {
+  return learns_from_samples(spec) || (spec.activation_bits != 32 && option_of(spec, "mode") == "static");
 }
 
 QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,

@@ -79,6 +79,14 @@ constexpr std::array kHqqOptions = {
     QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets are stored", ""},
 };
 
+constexpr std::array kGgufOptions = {
+    QuantizerOption{
+        "imatrix", "0", "0|1",
+        "errors count by the mean square of their inputs on the calibration samples; not for types without a "
+        "search (q8_0, q1_0, q2_0, tq1_0, tq2_0, mxfp4, nvfp4)",
+        ""},
+};
+
 constexpr std::string_view kGgufTypes =
     "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4";
 
@@ -163,11 +171,12 @@ std::span<const QuantizerInfo> quantizers() {
                     .quantize = quantize_nf4,
                     .formats = "af4g<size>, af4c, af4t"},
       QuantizerInfo{.name = "gguf",
-                    .summary = "the block types of GGUF files, as ggml quantizes them without importances",
+                    .summary = "the block types of GGUF files, as ggml quantizes them",
                     .paper = "ggml-org/ggml",
                     .types = kGgufTypes,
                     .min_bits = 1,
                     .max_bits = 8,
+                    .options = kGgufOptions,
                     .quantize = quantize_gguf,
                     .formats = "q4g32.f16 (q4_0), q4g32o.i6 (q4_K) and so on"},
       QuantizerInfo{.name = "hqq",

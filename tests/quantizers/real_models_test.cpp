@@ -151,6 +151,29 @@ TEST_CASE("learning from samples shrinks the error of every layer's output, dept
   }
 }
 
+TEST_CASE("importances of inputs shrink the error of the outputs of GGUF types") {
+  if (shared_path("data").empty()) return;
+  const Trained task = load(kKws, 0);  // most of its layers have rows of 64 weights
+  const Tensor samples = batch_of(task.test, 0, task.test.count() / 10);
+  const std::vector<MatrixWeight> layers = matrix_weights(task.model);
+  const std::vector<LayerInputs> inputs = observe_inputs(task.model, layers, samples, 1);
+  for (const char* type : {"q4_0", "q5_0", "q4_1", "iq4_nl"}) {
+    double plain = 0, weighted = 0;
+    for (const bool imatrix : {false, true}) {
+      std::string spec("gguf:");
+      spec.append(type).append(imatrix ? "@imatrix=1" : "");
+      const QuantizedModel out = quantize_model(task.model, parse_quant_spec(spec), samples, 1);
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        const std::vector<float> weights = matrix_values(task.model, layers[i]);
+        (imatrix ? weighted : plain) += std::log(std::max(
+            mean_square_change(inputs[i], weights, matrix_values(out.model, layers[i]), layers[i].n, layers[i].k),
+            1e-30));
+      }
+    }
+    CHECK_MESSAGE(weighted < plain, type, ": ", weighted, " against ", plain);
+  }
+}
+
 TEST_CASE("weight errors of the trained network are ordered") {
   if (shared_path("data").empty()) return;
   const Trained task = load(kCntk, 0);
