@@ -47,9 +47,7 @@ struct PlainCodes {
   template <int kQuad>
   QB_INLINE __m512i level(const std::uint8_t* lines) const {
     if constexpr (kBits == 8) return _mm512_load_si512(lines + 64 * kQuad);
-    constexpr int kPlane = largest_power_within(kBits);
-    const __m512i low = _mm512_and_si512(field<kPlane, 0, kQuad>(lines), _mm512_set1_epi8(char((1 << kPlane) - 1)));
-    return with_bits_above<kPlane, kQuad>(low, lines + 64 * kPlane);
+    return _mm512_and_si512(code_at<kBits, 0, kQuad>(lines), _mm512_set1_epi8(char((1 << kBits) - 1)));
   }
 
   /// The level times 2^(kQuad / kBits * kBits), and what a sum of levels in place 0 is worth in levels. kStaysInPlace.
@@ -59,20 +57,6 @@ struct PlainCodes {
     return _mm512_and_si512(_mm512_load_si512(lines + 64 * (kQuad % kBits)), _mm512_set1_epi8(char(kMask)));
   }
   QB_INLINE static __m512i from_place(__m512i sum) { return sum; }
-
- private:
-  /// `code` and the bits from kTo on, whose planes begin at `lines`.
-  template <int kTo, int kQuad>
-  QB_INLINE static __m512i with_bits_above(__m512i code, const std::uint8_t* lines) {
-    if constexpr (kTo == kBits) {
-      return code;
-    } else {
-      constexpr int kPlane = largest_power_within(kBits - kTo), kFirstOrBothOthers = 0xf8;
-      const __m512i mask = _mm512_set1_epi8(char(((1 << kPlane) - 1) << kTo));
-      code = _mm512_ternarylogic_epi32(code, field<kPlane, kTo, kQuad>(lines), mask, kFirstOrBothOthers);
-      return with_bits_above<kTo + kPlane, kQuad>(code, lines + 64 * kPlane);
-    }
-  }
 };
 
 /// Writes the levels of a chunk, eight quads.

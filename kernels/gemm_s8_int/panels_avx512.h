@@ -130,21 +130,35 @@ void fill_block(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
-/// One to four rows keep their sums in registers, where their zero is 0.
+/// A block of two to four rows.
+template <class Codes, Finish kFinish, bool kShifted, int kVectors>
+QB_INLINE void fill_few(Block<kVectors>& block, std::int64_t column) {
+  switch (block.rows) {
+    case 4: return fill_few_rows<Codes, kFinish, 4, kShifted>(block, column);
+    case 3: return fill_few_rows<Codes, kFinish, 3, kShifted>(block, column);
+    default: return fill_few_rows<Codes, kFinish, 2, kShifted>(block, column);
+  }
+}
+
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
-  if constexpr (kVectors == 2)
-    if (block.rows > 1 && block.rows <= 4 && block.a_zero() == 0)
-      return block.rows == 4   ? fill_few_rows<Codes, kFinish, 4>(block, column)
-             : block.rows == 3 ? fill_few_rows<Codes, kFinish, 3>(block, column)
-                               : fill_few_rows<Codes, kFinish, 2>(block, column);
-  if (block.rows > 1 || block.a_zero() != 0) return fill_block<Codes, kFinish>(block, column);
+  constexpr bool kMayShift = kFinish != Finish::middle;
   const std::int64_t group = block.at->group;
-  if (group % kChunk != 0 && block.at->groups > 1) return fill_row<Codes, kFinish, OneRow::halves>(block, column);
-  if constexpr (Codes::kStaysInPlace)
-    if (group * Codes::kBits >= 128 && group <= kLongestInPlace)
-      return fill_row<Codes, kFinish, OneRow::in_place>(block, column);
-  fill_row<Codes, kFinish, OneRow::chunks>(block, column);
+  const bool shifted = block.a_zero() != 0;
+  if (block.rows == 1) {
+    if constexpr (kMayShift)
+      if (shifted) return fill_row<Codes, kFinish, OneRow::shifted>(block, column);
+    if constexpr (kVectors == 2 && Codes::kStaysInPlace)
+      if (group * Codes::kBits >= 128 && group <= kLongestInPlace && (group % kChunk == 0 || block.at->groups == 1))
+        return fill_row<Codes, kFinish, OneRow::in_place>(block, column);
+    return fill_row<Codes, kFinish, OneRow::plain>(block, column);
+  }
+  if (kVectors == 1 || block.rows > 4) return fill_block<Codes, kFinish>(block, column);
+  if constexpr (kVectors == 2) {
+    if constexpr (kMayShift)
+      if (shifted) return fill_few<Codes, kFinish, true>(block, column);
+    fill_few<Codes, kFinish, false>(block, column);
+  }
 }
 
 /// Rows from `first` on that share its zero, as many as wait together and stay in the second-level cache meanwhile.

@@ -180,6 +180,13 @@ QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Param
     for (int v = 0; v < kVectors; ++v) with.fixed[v] = _mm512_setzero_si512();
 }
 
+/// Sets what the rows' zero adds, given the sums of the group's levels.
+template <int kVectors>
+QB_INLINE void set_fixed(const Block<kVectors>& block, const __m512i* level_sum, Parameters<kVectors>& with) {
+  for (int v = 0; v < kVectors; ++v)
+    with.fixed[v] = _mm512_mullo_epi32(_mm512_set1_epi32(-block.a_zero()), level_sum[v]);
+}
+
 /// What a row's sums of a * level must be less by than the definition's; a_sum is the row's over the group.
 template <Finish kFinish, int kVectors>
 QB_INLINE void start_group(const Parameters<kVectors>& with, std::int32_t a_sum, __m512i* dots) {
