@@ -1,5 +1,6 @@
 #include "models/weight_matrix.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -142,16 +143,31 @@ std::string fresh_name(const Model& model, std::string name) {
   return name;
 }
 
+/// The bias of a Conv or Gemm, zeros where it has none; nothing where it is no constant with one value per row.
+std::optional<std::vector<double>> bias_of(const Model& model, const Node& node, std::int64_t n) {
+  if (node.op == "Gemm" && node.number_or("beta", 1.0f) != 1.0f) return std::nullopt;
+  if (node.inputs.size() <= 2 || node.inputs[2].empty()) return std::vector<double>(std::size_t(n), 0.0);
+  return constant_vector(model, node, 2, n);
+}
+
+/// Gives a node's input a constant of its own, with the shape of the one that it replaces.
+void replace_input(Model& model, Node& node, std::size_t input, const std::vector<double>& values, std::string name) {
+  Shape shape = {std::ssize(values)};
+  if (input < node.inputs.size())
+    if (const auto old = model.weights.find(node.inputs[input]); old != model.weights.end())
+      shape = std::get<Tensor>(old->second).shape;
+  Tensor tensor(DType::f32, shape);
+  std::ranges::transform(values, tensor.as<float>().begin(), [](double value) { return float(value); });
+  if (node.inputs.size() <= input) node.inputs.resize(input + 1);
+  node.inputs[input] = fresh_name(model, std::move(name));
+  model.weights.emplace(node.inputs[input], std::move(tensor));
+}
+
 /// Multiplies row i of the matrix by factor[i] in a new weight of the node's own, and gives the node its new bias.
 bool absorb(Model& model, const MatrixWeight& use, const Affine& affine) {
   Node& node = model.graph.nodes[use.node];
-  if (node.op == "Gemm" && node.number_or("beta", 1.0f) != 1.0f) return false;
-  std::vector<double> bias(std::size_t(use.n), 0.0);
-  if (node.inputs.size() > 2 && !node.inputs[2].empty()) {
-    const auto known = constant_vector(model, node, 2, use.n);
-    if (!known) return false;
-    bias = *known;
-  }
+  std::optional<std::vector<double>> bias = bias_of(model, node, use.n);
+  if (!bias) return false;
   Tensor weight = to_f32(std::get<Tensor>(model.weights.find(use.weight)->second));
   const std::span<float> values = weight.as<float>();
   for (std::int64_t i = 0; i < use.n; ++i) {
@@ -160,15 +176,10 @@ bool absorb(Model& model, const MatrixWeight& use, const Affine& affine) {
       value = float(value * affine.factor[std::size_t(i)]);
     }
   }
-  Tensor new_bias(DType::f32, {use.n});
-  for (std::size_t i = 0; i < bias.size(); ++i)
-    new_bias.as<float>()[i] = float(bias[i] * affine.factor[i] + affine.offset[i]);
-
-  node.inputs.resize(3);
+  for (std::size_t i = 0; i < bias->size(); ++i) (*bias)[i] = (*bias)[i] * affine.factor[i] + affine.offset[i];
   node.inputs[1] = fresh_name(model, use.weight + ".folded");
   model.weights.emplace(node.inputs[1], std::move(weight));
-  node.inputs[2] = fresh_name(model, node.inputs[1] + ".bias");
-  model.weights.emplace(node.inputs[2], std::move(new_bias));
+  replace_input(model, node, 2, *bias, node.inputs[1] + ".bias");
   return true;
 }
 
@@ -179,6 +190,28 @@ void drop_unread_weights(Model& model) {
 }
 
 }  // namespace
+
+bool shift_results(Model& model, const MatrixWeight& layer, std::span<const double> shift) {
+  QB_EXPECTS(std::ssize(shift) == layer.n);
+  const Node& node = model.graph.nodes[layer.node];
+  std::size_t target = layer.node, input = 2;
+  std::optional<std::vector<double>> values;
+  if (node.op == "MatMul") {
+    const auto readers = sole_readers(model.graph);
+    const auto reader = readers.find(node.outputs[0]);
+    if (reader == readers.end() || !reader->second || model.graph.nodes[*reader->second].op != "Add") return false;
+    target = *reader->second;
+    input = model.graph.nodes[target].inputs[0] == node.outputs[0] ? 1 : 0;
+    values = constant_vector(model, model.graph.nodes[target], input, layer.n);
+  } else {
+    values = bias_of(model, node, layer.n);
+  }
+  if (!values) return false;
+  for (std::size_t i = 0; i < values->size(); ++i) (*values)[i] += shift[i];
+  replace_input(model, model.graph.nodes[target], input, *values, layer.weight + ".shifted");
+  drop_unread_weights(model);
+  return true;
+}
 
 int fold_batch_norm(Model& model) {
   const auto readers = sole_readers(model.graph);

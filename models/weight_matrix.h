@@ -1,6 +1,7 @@
 // Which weights of a model are matrices that quantizers and kernels work on, and how they lie as [n, k].
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ std::vector<MatrixWeight> matrix_uses(const Model& model);
 
 /// The float values of such a weight as rows [n, k] (copied, transposed where needed; packed weights are dequantized).
 std::vector<float> matrix_values(const Model& model, const MatrixWeight& which);
+
+/// Adds shift [n] to the results of a layer, by row of its weights: in the bias of a Conv or Gemm, which gets one where
+/// it has none, or in the constant that the only reader of a MatMul adds. Others keep what they had. Returns false, and
+/// changes nothing, where there is no such place.
+bool shift_results(Model& model, const MatrixWeight& layer, std::span<const double> shift);
 
 /// Folds every BatchNormalization (inference form) that follows a Conv or Gemm whose output nobody else reads into that
 /// node's weight and bias: w' = w * gamma / sqrt(var + eps), b' = beta + (b - mean) * gamma / sqrt(var + eps).

@@ -5,6 +5,7 @@
 #include "kernels/gguf_blocks/convert.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/methods.h"
+#include "quantizers/options.h"
 
 namespace qb {
 namespace {
@@ -19,10 +20,10 @@ std::string_view smaller_blocks(std::string_view type) {
   return type;
 }
 
-/// The mean square of each input of a group; empty where nobody watched.
+/// The mean square of each input of a group.
 std::vector<float> importances(const LayerProblem& layer, std::int64_t group) {
+  QB_EXPECTS(layer.inputs != nullptr);
   std::vector<float> squares;
-  if (layer.inputs == nullptr) return squares;
   const std::vector<double>& moments = layer.inputs->moments[std::size_t(group)];
   const std::int64_t k = layer.weights.cols;
   for (std::int64_t i = 0; i < k; ++i)
@@ -40,11 +41,13 @@ PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
   if (w.cols % type->weights != 0)
     throw Unsupported(fmt::format("rows of {} weights are not whole blocks of {}, as {} has them", w.cols,
                                   type->weights, type->name));
+  const bool squares = flag_of(spec, "imatrix");
   std::vector<std::uint8_t> blocks;
   const std::int64_t groups = layer.inputs ? std::ssize(layer.inputs->moments) : 1, rows = w.rows / groups;
   for (std::int64_t group = 0; group < groups; ++group) {
     const MatrixView<const float> part{w.row(group * rows), rows, w.cols, w.stride};
-    const std::vector<std::uint8_t> more = quantize_blocks(*type, part, importances(layer, group));
+    const std::vector<std::uint8_t> more =
+        quantize_blocks(*type, part, squares ? importances(layer, group) : std::vector<float>());
     blocks.insert(blocks.end(), more.begin(), more.end());
   }
   return packed_from_blocks(*type, blocks, w.rows, w.cols);

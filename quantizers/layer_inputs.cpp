@@ -15,14 +15,18 @@ namespace {
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Rows = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
 
-/// Adds the moments of rows [m, k]: products in float32 over a block of rows, sums of blocks in float64.
-void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::vector<double>& moments) {
+/// Adds rows [m, k] of a group: products in float32 over a block of rows, sums of blocks in float64.
+void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::int64_t group,
+              LayerInputs& inputs) {
+  double* moments = inputs.moments[std::size_t(group)].data();
+  double* sums = inputs.sums[std::size_t(group)].data();
   constexpr std::int64_t kBlock = 256;
   for (std::int64_t begin = 0; begin < m; begin += kBlock) {
     const Rows block(rows + begin * stride, std::min(kBlock, m - begin), k, Eigen::OuterStride<>(stride));
     const RowMajor product = block.transpose() * block;
-    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(moments.data(), k, k) +=
+    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(moments, k, k) +=
         product.cast<double>();
+    Eigen::Map<Eigen::Matrix<double, 1, Eigen::Dynamic>>(sums, k) += block.cast<double>().colwise().sum();
   }
 }
 
@@ -45,7 +49,7 @@ void add_windows(const DepthwiseCall& call, LayerInputs& inputs) {
       const float* plane = call.x + (sample * call.channels + channel) * call.in[0] * call.in[1];
       for (std::int64_t p = 0; p < positions; ++p)
         gather_window(call, plane, p / call.out[1], p % call.out[1], rows.data() + p * k);
-      add_rows(rows.data(), positions, k, k, inputs.moments[std::size_t(channel)]);
+      add_rows(rows.data(), positions, k, k, channel, inputs);
     }
   inputs.rows += call.batch * positions;
 }
@@ -67,8 +71,11 @@ std::int64_t moment_bytes(const MatrixWeight& layer) { return 8 * layer.groups *
 std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
                                         int threads) {
   std::vector<LayerInputs> seen(layers.size());
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    seen[i].moments.assign(std::size_t(layers[i].groups), std::vector<double>(std::size_t(layers[i].k * layers[i].k)));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto groups = std::size_t(layers[i].groups), k = std::size_t(layers[i].k);
+    seen[i].moments.assign(groups, std::vector<double>(k * k));
+    seen[i].sums.assign(groups, std::vector<double>(k));
+  }
   run_samples(model, samples, threads, [&](const Executor& executor) {
     const auto watched = [&layers, &executor](std::size_t layer) {
       const std::size_t node = executor.layers()[layer].where.node;
@@ -80,7 +87,7 @@ std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const Matr
       if (i == layers.size()) return;
       const std::int64_t group = event.row_begin / (layers[i].n / layers[i].groups);
       if (group == 0) seen[i].rows += event.call->m;
-      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, seen[i].moments[std::size_t(group)]);
+      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, group, seen[i]);
     };
     observer.depthwise = [&, watched](const DepthwiseEvent& event) {
       const std::size_t i = watched(event.layer);
@@ -90,6 +97,20 @@ std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const Matr
   });
   for (std::size_t i = 0; i < layers.size(); ++i) check_moments(layers[i], seen[i], model);
   return seen;
+}
+
+std::vector<double> mean_change(const LayerInputs& inputs, std::span<const float> weights,
+                                std::span<const float> others, std::int64_t n, std::int64_t k) {
+  const std::int64_t rows_per_group = n / std::ssize(inputs.sums);
+  std::vector<double> change(std::size_t(n), 0.0);
+  for (std::int64_t j = 0; j < n; ++j) {
+    const std::vector<double>& sums = inputs.sums[std::size_t(j / rows_per_group)];
+    for (std::int64_t t = 0; t < k; ++t)
+      change[std::size_t(j)] +=
+          (double(weights[std::size_t(j * k + t)]) - double(others[std::size_t(j * k + t)])) * sums[std::size_t(t)];
+    change[std::size_t(j)] /= double(std::max<std::int64_t>(inputs.rows, 1));
+  }
+  return change;
 }
 
 double mean_square_change(const LayerInputs& inputs, std::span<const float> weights, std::span<const float> others,

@@ -15,6 +15,7 @@ struct LayerInputs {
   /// By group of a convolution: [k, k] sum of x[i] * x[j], row-major and symmetric. Weights [g * n / groups, ...) meet
   /// group g; there is one group unless the convolution has more.
   std::vector<std::vector<double>> moments;
+  std::vector<std::vector<double>> sums;  ///< by group: [k] sum of x[i]
 };
 
 /// Runs `samples` [count, ...] through the float model and sums up the inputs of every given layer; one entry each, of
@@ -23,6 +24,10 @@ struct LayerInputs {
 std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
                                         int threads);
 std::int64_t moment_bytes(const MatrixWeight& layer);
+
+/// The mean of what replacing weights [n, k] by others takes from each result: (W - W') E[x], by row.
+std::vector<double> mean_change(const LayerInputs& inputs, std::span<const float> weights,
+                                std::span<const float> others, std::int64_t n, std::int64_t k);
 
 /// The mean square of what replacing weights [n, k] by others changes in a result: tr(D M D') / (n * rows) with D the
 /// difference of the weights.

@@ -13,6 +13,8 @@ std::span<const QuantizerOption> common_options() {
   static constexpr std::array kOptions = {
       QuantizerOption{"skip", "", "first|last|NAME[+NAME..]", "layers that stay float, by place, node or weight name",
                       ""},
+      QuantizerOption{"bias", "keep", "keep|correct",
+                      "correct: biases take up the mean error of their layer's results on the calibration samples", ""},
   };
   return kOptions;
 }

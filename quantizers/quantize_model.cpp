@@ -79,6 +79,12 @@ std::size_t end_of_pass(std::span<const MatrixWeight> layers, std::size_t begin)
   return end;
 }
 
+/// What becomes of the layers, one entry per report.
+struct QuantizedLayers {
+  std::vector<PackedMatrix> packed;        ///< without rows for those that stay float
+  std::vector<std::vector<double>> shift;  ///< of the layer's results, where biases are to take up the mean error
+};
+
 /// Quantizes one layer and completes its report. A layer whose shape the method cannot store stays float and gets that
 /// reason.
 PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, const LayerInputs* inputs, int threads,
@@ -102,7 +108,7 @@ PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, const Lay
 /// Quantizes layers `wanted` one after another, each with what the samples send into it.
 void learn_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
                   const std::function<void(std::string_view)>& progress, std::span<const std::size_t> wanted,
-                  std::vector<LayerReport>& reports, std::vector<PackedMatrix>& packed) {
+                  std::vector<LayerReport>& reports, QuantizedLayers& out) {
   std::vector<MatrixWeight> layers;
   for (const std::size_t i : wanted) layers.push_back(reports[i].where);
   for (std::size_t begin = 0, end; begin < layers.size(); begin = end) {
@@ -112,7 +118,11 @@ void learn_layers(const Model& model, const QuantSpec& spec, const Tensor& calib
         observe_inputs(model, std::span(layers).subspan(begin, end - begin), calibration, threads);
     for (std::size_t i = begin; i < end; ++i) {
       if (progress) progress(fmt::format("quantizing layer {} of {}", i + 1, layers.size()));
-      packed[wanted[i]] = quantize_layer(model, spec, &inputs[i - begin], threads, reports[wanted[i]]);
+      const PackedMatrix packed = quantize_layer(model, spec, &inputs[i - begin], threads, reports[wanted[i]]);
+      if (packed.n > 0 && option_of(spec, "bias") == "correct")
+        out.shift[wanted[i]] = mean_change(inputs[i - begin], matrix_values(model, layers[i]), dequantize(packed),
+                                           layers[i].n, layers[i].k);
+      out.packed[wanted[i]] = packed;
     }
   }
 }
@@ -120,12 +130,12 @@ void learn_layers(const Model& model, const QuantSpec& spec, const Tensor& calib
 /// Quantizes layers `wanted`, each on one thread. The error of the first layer that has one is thrown after all have
 /// ended, so that it does not depend on the number of threads.
 void quantize_in_parallel(const Model& model, const QuantSpec& spec, int threads, std::span<const std::size_t> wanted,
-                          std::vector<LayerReport>& reports, std::vector<PackedMatrix>& packed) {
+                          std::vector<LayerReport>& reports, QuantizedLayers& out) {
   std::vector<std::exception_ptr> errors(wanted.size());
   parallel_for(std::ssize(wanted), threads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = std::size_t(begin); i < std::size_t(end); ++i) {
       try {
-        packed[wanted[i]] = quantize_layer(model, spec, nullptr, 1, reports[wanted[i]]);
+        out.packed[wanted[i]] = quantize_layer(model, spec, nullptr, 1, reports[wanted[i]]);
       } catch (...) {
         errors[i] = std::current_exception();
       }
@@ -136,23 +146,23 @@ void quantize_in_parallel(const Model& model, const QuantSpec& spec, int threads
 }
 
 /// Quantizes the layers without a reason against it.
-std::vector<PackedMatrix> quantize_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration,
-                                          int threads, const std::function<void(std::string_view)>& progress,
-                                          std::vector<LayerReport>& reports) {
-  std::vector<PackedMatrix> packed(reports.size());
+QuantizedLayers quantize_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
+                                const std::function<void(std::string_view)>& progress,
+                                std::vector<LayerReport>& reports) {
+  QuantizedLayers out{std::vector<PackedMatrix>(reports.size()), std::vector<std::vector<double>>(reports.size())};
   std::vector<std::size_t> wanted;
   for (std::size_t i = 0; i < reports.size(); ++i)
     if (reports[i].skipped.empty()) wanted.push_back(i);
   if (progress) progress(fmt::format("quantizing {} layers", wanted.size()));
   if (learns_from_samples(spec))
-    learn_layers(model, spec, calibration, threads, progress, wanted, reports, packed);
+    learn_layers(model, spec, calibration, threads, progress, wanted, reports, out);
   else
-    quantize_in_parallel(model, spec, threads, wanted, reports, packed);
+    quantize_in_parallel(model, spec, threads, wanted, reports, out);
   const auto is_stored = [](const PackedMatrix& matrix) { return matrix.n > 0; };
-  if (std::none_of(packed.begin(), packed.end(), is_stored))
+  if (std::none_of(out.packed.begin(), out.packed.end(), is_stored))
     throw Unsupported(fmt::format("quantizer '{}' can store no layer of model '{}': {}", to_text(spec), model.name,
                                   reports[wanted.back()].skipped));
-  return packed;
+  return out;
 }
 
 /// Gives every node whose weight became packed its activation quantizer; nodes that share a weight get one each.
@@ -175,7 +185,9 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
 bool learns_from_samples(const QuantSpec& spec) {
   const QuantizerInfo* method = find_quantizer(spec.method);
   QB_EXPECTS(method != nullptr);
-  return method->calibration || (knows_option(spec, "imatrix") && flag_of(spec, "imatrix"));
+  if (method->quantize == nullptr) return false;
+  return method->calibration || (knows_option(spec, "imatrix") && flag_of(spec, "imatrix")) ||
+         option_of(spec, "bias") == "correct";
 }
 
 bool needs_calibration(const QuantSpec& spec) {
@@ -197,9 +209,12 @@ QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const T
                                  to_text(spec), model.name));
   const std::vector<std::string> skipped = skipped_layers(model, layers, spec);
   for (std::size_t i = 0; i < layers.size(); ++i) out.layers.push_back(float_report(model, layers[i], skipped[i]));
-  std::vector<PackedMatrix> packed = quantize_layers(model, spec, calibration, threads, progress, out.layers);
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    if (out.layers[i].skipped.empty()) out.model.weights.insert_or_assign(layers[i].weight, std::move(packed[i]));
+  QuantizedLayers done = quantize_layers(model, spec, calibration, threads, progress, out.layers);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!out.layers[i].skipped.empty()) continue;
+    out.model.weights.insert_or_assign(layers[i].weight, std::move(done.packed[i]));
+    if (!done.shift[i].empty()) shift_results(out.model, layers[i], done.shift[i]);
+  }
   if (spec.activation_bits != 32) set_activations(model, spec, calibration, threads, progress, out.model);
   return out;
 }

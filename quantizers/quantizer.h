@@ -51,7 +51,8 @@ std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
 std::vector<std::string> quantizer_names();
 
-/// Whether the method learns from calibration samples: always, or because its option `imatrix` asks for it.
+/// Whether something is learnt from calibration samples: by the method always, or because `imatrix` or `bias` ask for
+/// it.
 bool learns_from_samples(const QuantSpec& spec);
 
 /// Whether quantize_model() reads its calibration samples: for fixed activation ranges, or because the method learns

@@ -27,7 +27,7 @@ struct Layer {
 };
 
 LayerInputs inputs_of(const std::vector<float>& x, std::int64_t k) {
-  LayerInputs inputs{std::ssize(x) / k, {std::vector<double>(std::size_t(k * k), 0.0)}};
+  LayerInputs inputs{std::ssize(x) / k, {std::vector<double>(std::size_t(k * k), 0.0)}, {}};
   for (std::int64_t row = 0; row < inputs.rows; ++row)
     for (std::int64_t i = 0; i < k; ++i)
       for (std::int64_t j = 0; j < k; ++j)

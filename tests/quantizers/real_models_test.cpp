@@ -174,6 +174,21 @@ TEST_CASE("importances of inputs shrink the error of the outputs of GGUF types")
   }
 }
 
+TEST_CASE("corrected biases bring back part of what rounding to few bits takes from the keyword spotter") {
+  if (shared_path("data").empty()) return;
+  const Trained task = load(kKws, 0);
+  const Tensor samples = batch_of(task.test, 0, task.test.count() / 10);
+  for (const char* bits : {"w4", "w3"}) {
+    std::string spec("rtn:");
+    spec.append(bits);
+    const int plain = hits(quantize_model(task.model, parse_quant_spec(spec), {}, 1).model, task.test);
+    spec.append("@bias=correct");
+    const int corrected = hits(quantize_model(task.model, parse_quant_spec(spec), samples, 1).model, task.test);
+    MESSAGE("kws ", std::string(bits), ": ", plain, ", with corrected biases ", corrected);
+    CHECK(corrected > plain);
+  }
+}
+
 TEST_CASE("weight errors of the trained network are ordered") {
   if (shared_path("data").empty()) return;
   const Trained task = load(kCntk, 0);
