@@ -72,7 +72,7 @@ TEST_CASE("every kernel agrees with its reference on awkward shapes") {
   for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
     if (kernel.reference) return;
     const std::int64_t panel = kernel.column_step, group = format.group > 0 ? format.group : 16;
-    for (const std::int64_t m : {1, 2, 3, 4, 7, 16, 33, 70})
+    for (const std::int64_t m : {1, 2, 3, 4, 7, 8, 16, 33, 70})
       check_against_reference(kernel, gemm_case(format, m, panel + 1, group + 3, /*seed=*/std::uint64_t(m)));
     for (const std::int64_t n : {std::int64_t(1), std::int64_t(9), std::int64_t(17), panel - 1, panel, 2 * panel + 5})
       check_against_reference(kernel, gemm_case(format, 7, n, group + 1, /*seed=*/std::uint64_t(n)));
