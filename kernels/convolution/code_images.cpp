@@ -29,17 +29,17 @@ struct Samples {
   std::int64_t plane() const { return shape().window.in[0] * shape().window.in[1]; }
   std::int8_t zero() const { return std::int8_t(run.scaling.zero); }
 
-  /// Codes of channels [channel, channel + rows * per_row) of a group, `per_row` planes without gaps per row of `to`.
-  /// Up to 15 codes behind each row are written.
-  void quantize(std::int64_t sample, std::int64_t g, std::int64_t channel, std::int64_t rows, std::int64_t per_row,
-                std::int8_t* to, std::int64_t stride) const {
+  /// Codes of values [begin, end) of `planes` planes of a group, the planes of `to` a `stride` apart. Up to 15 codes
+  /// behind each are written.
+  void quantize(std::int64_t sample, std::int64_t g, std::int64_t channel, std::int64_t planes, std::int64_t begin,
+                std::int64_t end, std::int8_t* to, std::int64_t stride) const {
     const RowQuantizer with = row_quantizer(run.weights[0].kernel->needs);
     const CodeRange range = code_range(run.scaling);
     const float scale = run.plan.per_sample ? run.plan.sample_scale[std::size_t(first + sample)] : run.scaling.scale;
     const float* x = run.x + ((first + sample) * shape().in_channels + g * channels() + channel) * plane();
-    const std::int64_t size = per_row * plane();
-    for (std::int64_t i = 0; i < rows; ++i)
-      with.quantize({x + i * size, to + i * stride, size, size, scale, run.scaling.zero, range.low, range.high});
+    for (std::int64_t i = 0; i < planes; ++i)
+      with.quantize({x + i * plane() + begin, to + i * stride, end - begin, end - begin, scale, run.scaling.zero,
+                     range.low, range.high});
   }
 };
 
@@ -61,27 +61,42 @@ void fill_padding(const Samples& samples, std::int8_t* image) {
   }
 }
 
-/// Channels [16 * block, ...) of one sample and group: quantized as planes, then put side by side.
-void make_pixels(const Samples& samples, std::int64_t sample, std::int64_t g, std::int64_t block, std::int8_t* planes) {
+/// Rows [begin, end) of a sample.
+struct Band {
+  std::int64_t begin = 0, end = 0;
+};
+
+/// Channels [16 * block, ...) of a band of one sample and group: quantized as planes, then put side by side.
+void make_pixels(const Samples& samples, std::int64_t sample, std::int64_t g, const Band& band, std::int64_t block,
+                 std::int8_t* planes) {
   const CodeImage& plan = samples.run.plan.image;
   const Window& window = samples.shape().window;
   const std::int64_t first = block * kBlock, channels = std::min(kBlock, samples.channels() - first),
                      stride = plane_stride(samples.shape());
   std::int8_t* image = samples.images + (g * samples.count + sample) * plan.bytes();
-  samples.quantize(sample, g, first, channels, /*per_row=*/1, planes, stride);
-  if (block == 0) fill_padding(samples, image);
+  samples.quantize(sample, g, first, channels, band.begin * window.in[1], band.end * window.in[1], planes, stride);
   const std::int64_t left = window.begin[1], columns = std::min(window.in[1], plan.columns - left);
-  const std::int64_t rows = std::min(window.in[0], plan.rows - window.begin[0]);
+  const std::int64_t rows = std::min(band.end, plan.rows - window.begin[0]) - band.begin;
   const bool gapless = columns == window.in[1] && columns == plan.columns;  // rows follow one another on both sides
-  const std::int64_t runs = gapless ? 1 : rows, run = gapless ? rows * columns : columns;
+  const std::int64_t runs = gapless ? std::min<std::int64_t>(rows, 1) : rows, run = gapless ? rows * columns : columns;
   const std::int64_t behind =
       first + channels == samples.channels() ? plan.pixel_stride - first - channels : 0;  // up to the next pixel
   for (std::int64_t y = 0; y < runs; ++y) {
-    std::int8_t* pixels = image + ((y + window.begin[0]) * plan.columns + left) * plan.pixel_stride + first;
+    std::int8_t* pixels =
+        image + ((y + band.begin + window.begin[0]) * plan.columns + left) * plan.pixel_stride + first;
     interleave_planes(planes + y * window.in[1], stride, channels, run, pixels, plan.pixel_stride);
     for (std::int64_t x = 0; behind > 0 && x < run; ++x)
       std::memset(pixels + x * plan.pixel_stride + channels, samples.zero(), std::size_t(behind));
   }
+}
+
+/// Bands, not channels, go to different threads: these would write the same cache lines.
+void make_image_band(const Samples& samples, std::int64_t sample, std::int64_t g, std::int64_t band, std::int64_t bands,
+                     std::int8_t* planes) {
+  const std::int64_t rows = samples.shape().window.in[0], blocks = blocks_of(samples.shape());
+  if (band == 0) fill_padding(samples, samples.images + (g * samples.count + sample) * samples.run.plan.image.bytes());
+  for (std::int64_t block = 0; block < blocks; ++block)
+    make_pixels(samples, sample, g, {rows * band / bands, rows * (band + 1) / bands}, block, planes);
 }
 
 }  // namespace
@@ -123,18 +138,20 @@ std::int64_t block_bytes(const ConvShape& shape) {
 void make_code_images(const ConvRun& run, std::int64_t first, std::int64_t count, LayerWorkspaces& workspaces) {
   const Samples samples{run, first, count, workspaces.images.as<std::int8_t>()};
   const bool pixels = run.plan.path == ConvPath::code_pixels;
-  const std::int64_t groups = run.plan.shape.groups;
-  const std::int64_t parts = pixels ? blocks_of(run.plan.shape) : 1, units = count * groups * parts;
+  const std::int64_t groups = run.plan.shape.groups, images = count * groups;
+  const bool even = !pixels || images % run.threads == 0;
+  const std::int64_t bands = even ? 1 : std::min<std::int64_t>(run.threads, run.plan.shape.window.in[0]);
+  const std::int64_t units = images * bands;
   const std::int64_t workers = std::min<std::int64_t>(run.threads, units);
   const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker) {
       std::int8_t* planes = workspaces.threads[std::size_t(worker)].planes.as<std::int8_t>();
       for (std::int64_t unit = worker; unit < units; unit += workers) {
-        const std::int64_t sample = unit / parts % count, g = unit / parts / count;
+        const std::int64_t sample = unit / bands % count, g = unit / bands / count;
         if (pixels)
-          make_pixels(samples, sample, g, unit % parts, planes);
+          make_image_band(samples, sample, g, unit % bands, bands, planes);
         else
-          samples.quantize(sample, g, 0, 1, samples.channels(),
+          samples.quantize(sample, g, 0, 1, 0, samples.channels() * samples.plane(),
                            samples.images + (g * count + sample) * planes_bytes(run.plan.shape), 0);
       }
     }
