@@ -12,10 +12,13 @@ set(QB_FLAGS_neon -march=armv8-a)
 set(QB_FLAGS_dotprod -march=armv8.2-a+dotprod)
 set(QB_FLAGS_i8mm -march=armv8.2-a+dotprod+i8mm)
 
-# In these files everything is inlined: to watch where each temporary's life ends would make a compilation of minutes.
+# In these files everything is inlined: to watch where each temporary's life ends would make a compilation of minutes. They
+# start no threads, so that the thread sanitizer watches their callers only.
 function(qb_isa_flags)
   if(QB_SANITIZE MATCHES address)
     set(watched_less -fno-sanitize-address-use-after-scope)
+  elseif(QB_SANITIZE MATCHES thread)
+    set(watched_less -fno-sanitize=thread)
   endif()
   foreach(file IN LISTS ARGN)
     if(file MATCHES "_(avx2|avxvnni|avx512|avx512vnni|avx512bf16|avx512vpopcnt|avx512vbmi|neon|dotprod|i8mm)\\.cpp$")

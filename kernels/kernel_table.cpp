@@ -1,4 +1,5 @@
 // The rows of kernel_table.inc as data.
+#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <vector>
@@ -137,8 +138,9 @@ constexpr KernelInfo kTable[] = {
 
 std::span<const KernelInfo> kernels() {
   static const std::vector<KernelInfo> all = [] {
-    std::vector<KernelInfo> rows(std::begin(kTable), std::end(kTable));
-    rows.insert(rows.end(), test_kernels().begin(), test_kernels().end());
+    std::vector<KernelInfo> rows;
+    std::ranges::copy(kTable, std::back_inserter(rows));
+    std::ranges::copy(test_kernels(), std::back_inserter(rows));
     return rows;
   }();
   return all;

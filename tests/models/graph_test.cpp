@@ -189,5 +189,48 @@ TEST_CASE("folding batch normalization keeps what the model computes") {
   CHECK(fold_batch_norm(is_output) == 1);
 }
 
+TEST_CASE("results are shifted in a bias, a new one, or a constant added behind a MatMul; elsewhere nothing changes") {
+  Model model;
+  model.graph.inputs = {{"x", DType::f32, {-1, 4}}};
+  model.graph.outputs = {"y", "z"};
+  model.graph.nodes = {
+      {"gemm", "Gemm", {"x", "w1"}, {"a"}, {}, {}},     {"product", "MatMul", {"a", "w2"}, {"b"}, {}, {}},
+      {"sum", "Add", {"shared", "b"}, {"y"}, {}, {}},   {"other", "MatMul", {"a", "w3"}, {"c"}, {}, {}},
+      {"again", "Add", {"c", "shared"}, {"d"}, {}, {}}, {"last", "MatMul", {"d", "w4"}, {"z"}, {}, {}}};
+  model.weights.emplace("w1", random_tensor({4, 5}, 1));
+  model.weights.emplace("w2", random_tensor({5, 3}, 2));
+  model.weights.emplace("w3", random_tensor({5, 3}, 3));
+  model.weights.emplace("w4", random_tensor({3, 2}, 4));
+  model.weights.emplace("shared", random_tensor({1, 3}, 5));
+  const Tensor x = random_tensor({2, 4}, 6);
+  const auto outputs = [&](const Model& which) {
+    Executor executor(which, {.batch = 2});
+    executor.run(x);
+    std::vector<float> all;
+    for (const Tensor& output : executor.outputs())
+      all.insert(all.end(), output.as<float>().begin(), output.as<float>().end());
+    return all;
+  };
+  const std::vector<float> before = outputs(model);
+  const std::vector<MatrixWeight> layers = matrix_weights(model);
+  REQUIRE(layers.size() == 4);
+  Model shifted = model;
+  CHECK(shift_results(shifted, layers[1], std::vector<double>{1, 2, 4}));
+  CHECK(shifted.weights.contains("shared"));  // the other sum still reads it
+  const std::vector<float> after = outputs(shifted);
+  for (std::size_t i = 0; i < 10; ++i) {
+    const float wanted = i < 6 ? before[i] + float(1 << i % 3) : before[i];
+    CHECK(after[i] == doctest::Approx(wanted).epsilon(1e-5));
+  }
+  Model undone = model;
+  CHECK(shift_results(undone, layers[0], std::vector<double>(5, 0.5)));
+  CHECK(shift_results(undone, layers[0], std::vector<double>(5, -0.5)));
+  CHECK(undone.graph.nodes[0].inputs.size() == 3);
+  CHECK(outputs(undone) == before);
+  Model same = model;
+  CHECK_FALSE(shift_results(same, layers[3], std::vector<double>{1, 1}));
+  CHECK(outputs(same) == before);
+}
+
 }  // namespace
 }  // namespace qb
