@@ -14,7 +14,8 @@ std::span<const QuantizerOption> common_options() {
       QuantizerOption{"skip", "", "first|last|NAME[+NAME..]", "layers that stay float, by place, node or weight name",
                       ""},
       QuantizerOption{"bias", "keep", "keep|correct",
-                      "correct: biases take up the mean error of their layer's results on the calibration samples", ""},
+                      "correct: biases take up the mean error of their layer's results on the calibration samples", "",
+                      "correct"},
   };
   return kOptions;
 }

@@ -186,8 +186,10 @@ bool learns_from_samples(const QuantSpec& spec) {
   const QuantizerInfo* method = find_quantizer(spec.method);
   QB_EXPECTS(method != nullptr);
   if (method->quantize == nullptr) return false;
-  return method->calibration || (knows_option(spec, "imatrix") && flag_of(spec, "imatrix")) ||
-         option_of(spec, "bias") == "correct";
+  const std::vector<QuantizerOption> options = all_options(*method);
+  return method->calibration || std::any_of(options.begin(), options.end(), [&](const QuantizerOption& option) {
+           return !option.learns.empty() && option_of(spec, option.key) == option.learns;
+         });
 }
 
 bool needs_calibration(const QuantSpec& spec) {

@@ -20,6 +20,7 @@ struct QuantizerOption {
   std::string_view meaning;
   std::string_view
       needs;  ///< without this the option is refused: "a<bits>", or "key=value" of another option; "" for nothing
+  std::string_view learns = "";  ///< the value with which something is learnt from calibration samples; "" for none
 };
 
 struct LayerInputs;
@@ -51,8 +52,7 @@ std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
 std::vector<std::string> quantizer_names();
 
-/// Whether something is learnt from calibration samples: by the method always, or because `imatrix` or `bias` ask for
-/// it.
+/// Whether something is learnt from calibration samples: by the method always, or because an option asks for it.
 bool learns_from_samples(const QuantSpec& spec);
 
 /// Whether quantize_model() reads its calibration samples: for fixed activation ranges, or because the method learns

@@ -84,7 +84,7 @@ constexpr std::array kGgufOptions = {
         "imatrix", "0", "0|1",
         "errors count by the mean square of their inputs on the calibration samples; not for types without a "
         "search (q8_0, q1_0, q2_0, tq1_0, tq2_0, mxfp4, nvfp4)",
-        ""},
+        "", "1"},
 };
 
 constexpr std::string_view kGgufTypes =
