@@ -11,7 +11,7 @@ namespace qb {
 PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec) {
   const SliceLevel level = option_of(spec, "level") == "median" ? SliceLevel::median : SliceLevel::mean;
   return quantize_to_tables(
-      layer, spec, [&](std::span<const float> values, std::span<float> levels, std::uint8_t* codes) {
+      layer, spec, [&](std::size_t, std::span<const float> values, std::span<float> levels, std::uint8_t* codes) {
         const EqualMass slices = equal_mass(sort_values(values), 1 << spec.weight_bits, level);
         store_levels(slices.levels, levels);
         // By slice, not by the nearest level: that is what makes the codes equally frequent.

@@ -20,17 +20,6 @@ std::string_view smaller_blocks(std::string_view type) {
   return type;
 }
 
-/// The mean square of each input of a group.
-std::vector<float> importances(const LayerProblem& layer, std::int64_t group) {
-  QB_EXPECTS(layer.inputs != nullptr);
-  std::vector<float> squares;
-  const std::vector<double>& moments = layer.inputs->moments[std::size_t(group)];
-  const std::int64_t k = layer.weights.cols;
-  for (std::int64_t i = 0; i < k; ++i)
-    squares.push_back(float(moments[std::size_t(i * k + i)] / double(layer.inputs->rows)));
-  return squares;
-}
-
 }  // namespace
 
 PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
@@ -47,7 +36,7 @@ PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
   for (std::int64_t group = 0; group < groups; ++group) {
     const MatrixView<const float> part{w.row(group * rows), rows, w.cols, w.stride};
     const std::vector<std::uint8_t> more =
-        quantize_blocks(*type, part, squares ? importances(layer, group) : std::vector<float>());
+        quantize_blocks(*type, part, squares ? input_squares(layer, group) : std::vector<float>());
     blocks.insert(blocks.end(), more.begin(), more.end());
   }
   return packed_from_blocks(*type, blocks, w.rows, w.cols);

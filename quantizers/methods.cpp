@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kernels/base/small_floats.h"
+#include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
 
 namespace qb {
@@ -63,6 +64,16 @@ ScaleType scale_option(const QuantSpec& spec) {
   return name == "f16" ? ScaleType::f16 : name == "e8m0" ? ScaleType::e8m0 : ScaleType::f32;
 }
 
+std::vector<float> input_squares(const LayerProblem& layer, std::int64_t group) {
+  QB_EXPECTS(layer.inputs != nullptr);
+  std::vector<float> squares;
+  const std::vector<double>& moments = layer.inputs->moments[std::size_t(group)];
+  const std::int64_t k = layer.weights.cols;
+  for (std::int64_t i = 0; i < k; ++i)
+    squares.push_back(float(moments[std::size_t(i * k + i)] / double(layer.inputs->rows)));
+  return squares;
+}
+
 PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec, const FillTable& fill) {
   check_finite(layer);
   UnpackedMatrix out;
@@ -70,13 +81,18 @@ PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec
   out.n = layer.weights.rows;
   out.k = layer.weights.cols;
   out.codes.resize(std::size_t(out.n * out.k));
-  const std::size_t tables = out.format.sharing == Sharing::tensor ? 1 : std::size_t(out.n);
-  const std::size_t places = std::size_t(1) << spec.weight_bits, members = out.codes.size() / tables;
+  const bool tensor = out.format.sharing == Sharing::tensor;
+  const auto row = std::size_t(tensor ? out.n * out.k : out.k), places = std::size_t(1) << spec.weight_bits;
+  const std::size_t run = spec.group > 0 ? std::size_t(spec.group) : row;
+  const std::size_t tables = out.codes.size() / row * ((row + run - 1) / run);
   out.table.resize(tables * places);
   const std::vector<float> values = dense_copy(layer.weights);
-  for (std::size_t t = 0; t < tables; ++t)
-    fill(std::span(values).subspan(t * members, members), std::span(out.table).subspan(t * places, places),
-         out.codes.data() + t * members);
+  for (std::size_t table = 0, begin = 0; table < tables; ++table) {
+    const std::size_t size = std::min(run, row - begin % row);
+    fill(begin, std::span(values).subspan(begin, size), std::span(out.table).subspan(table * places, places),
+         out.codes.data() + begin);
+    begin += size;
+  }
   return pack(out);
 }
 

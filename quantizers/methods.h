@@ -42,10 +42,15 @@ float stored_scale(ScaleType type, float scale);
 /// What the option `scale` names.
 ScaleType scale_option(const QuantSpec& spec);
 
-/// Fills the levels [2^bits] and the codes of the values that share one table.
-using FillTable = std::function<void(std::span<const float> values, std::span<float> levels, std::uint8_t* codes)>;
+/// The mean square of each of the k inputs that weights of a group of a convolution meet on the calibration samples.
+std::vector<float> input_squares(const LayerProblem& layer, std::int64_t group);
 
-/// Packs a matrix with one table per tensor or per channel, as the option `per` says. Throws DataError as check_finite.
+/// Fills the levels [2^bits] and the codes of the values that share one table; the first of them stands at `first` in
+/// the matrix, row by row.
+using FillTable =
+    std::function<void(std::size_t first, std::span<const float> values, std::span<float> levels, std::uint8_t* codes)>;
+
+/// Packs a matrix with one table per tensor, channel or group, as the spec says. Throws DataError as check_finite.
 PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec, const FillTable& fill);
 
 /// Levels as float32, the last one repeated where there are fewer than places.

@@ -31,7 +31,9 @@ constexpr std::array kGptqOptions = {
 };
 
 constexpr std::array kKMeansOptions = {
-    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table", ""},
+    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
+    QuantizerOption{"weight", "none", "none|inputs",
+                    "inputs: errors count by the mean square of their inputs on the calibration samples", "", "inputs"},
     QuantizerOption{"init", "quantile", "linear|quantile|density|kmeans++|dp",
                     "first levels of the iteration; dp: the exact optimum, without iteration", ""},
     QuantizerOption{"restarts", "8", "integer 1..100", "runs of which the best is kept", "init=kmeans++"},
@@ -40,7 +42,7 @@ constexpr std::array kKMeansOptions = {
 };
 
 constexpr std::array kEntropyOptions = {
-    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table", ""},
+    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
     QuantizerOption{"level", "mean", "mean|median", "what stands for the members of a slice", ""},
 };
 
@@ -111,20 +113,22 @@ std::span<const QuantizerInfo> quantizers() {
                     .formats = "q<bits>c, q<bits>t, q<bits>g<size>; z appended with grid=asym"},
       QuantizerInfo{.name = "kmeans",
                     .summary = "a table of shared values that minimises the squared error",
-                    .paper = "Han et al. 2016, arXiv:1510.00149",
+                    .paper = "Han et al. 2016, arXiv:1510.00149; Kim et al. 2024, arXiv:2306.07629",
                     .min_bits = 2,
                     .max_bits = 8,
+                    .groups = true,
                     .options = kKMeansOptions,
                     .quantize = quantize_kmeans,
-                    .formats = "t<bits>t, t<bits>c"},
+                    .formats = "t<bits>t, t<bits>c, t<bits>g<size>"},
       QuantizerInfo{.name = "entropy",
                     .summary = "a table in which every code is used equally often: codes of maximal entropy",
                     .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",
                     .min_bits = 2,
                     .max_bits = 8,
+                    .groups = true,
                     .options = kEntropyOptions,
                     .quantize = quantize_entropy,
-                    .formats = "t<bits>t, t<bits>c"},
+                    .formats = "t<bits>t, t<bits>c, t<bits>g<size>"},
       QuantizerInfo{.name = "fp8",
                     .summary = "8-bit floats",
                     .paper = "Micikevicius et al. 2022, arXiv:2209.05433",

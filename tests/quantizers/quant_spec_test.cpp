@@ -79,7 +79,7 @@ TEST_CASE("a refusal is one sentence with the fault and the nearest valid spec")
       {"rtn:w08", {"does not begin with 0", "'rtn:w8'"}},
       {"rtn:w", {"must be followed by a number"}},
       {"rtn:8", {"'rtn:w8'"}},
-      {"kmeans:w4g32", {"does not work in groups", "'kmeans:w4'"}},
+      {"nvfp4:w4g32", {"does not work in groups", "'nvfp4:w4'"}},
       {"float:w8", {"no bits to choose", "'float'"}},
       {"float@skip=first", {"no options"}},
       {"rtn:w8@", {"write @key=value"}},
