@@ -31,14 +31,4 @@ std::vector<MatrixWeight> matrix_uses(const Model& model);
 /// The float values of such a weight as rows [n, k] (copied, transposed where needed; packed weights are dequantized).
 std::vector<float> matrix_values(const Model& model, const MatrixWeight& which);
 
-/// Adds shift [n] to the results of a layer, by row of its weights: in the bias of a Conv or Gemm, which gets one where
-/// it has none, or in the constant that the only reader of a MatMul adds. Others keep what they had. Returns false, and
-/// changes nothing, where there is no such place.
-bool shift_results(Model& model, const MatrixWeight& layer, std::span<const double> shift);
-
-/// Folds every BatchNormalization (inference form) that follows a Conv or Gemm whose output nobody else reads into that
-/// node's weight and bias: w' = w * gamma / sqrt(var + eps), b' = beta + (b - mean) * gamma / sqrt(var + eps).
-/// Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.2. Returns how many were folded.
-int fold_batch_norm(Model& model);
-
 }  // namespace qb

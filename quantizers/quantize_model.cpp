@@ -7,6 +7,7 @@
 
 #include "kernels/base/parallel.h"
 #include "kernels/base/text.h"
+#include "models/layer_edits.h"
 #include "models/metrics.h"
 #include "quantizers/calibration.h"
 #include "quantizers/layer_inputs.h"

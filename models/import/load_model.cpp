@@ -11,8 +11,8 @@
 #include "models/import.h"
 #include "models/import/constant_node.h"
 #include "models/import/used_weights.h"
+#include "models/layer_edits.h"
 #include "models/manifest.h"
-#include "models/weight_matrix.h"
 
 namespace qb {
 

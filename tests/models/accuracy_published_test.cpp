@@ -8,6 +8,7 @@
 #include "kernels/base/random.h"
 #include "models/executor.h"
 #include "models/import.h"
+#include "models/layer_edits.h"
 #include "models/manifest.h"
 #include "models/metrics.h"
 #include "models/weight_matrix.h"

@@ -7,6 +7,7 @@
 
 #include "kernels/base/random.h"
 #include "models/executor.h"
+#include "models/layer_edits.h"
 #include "models/metrics.h"
 #include "models/weight_matrix.h"
 
