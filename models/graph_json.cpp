@@ -32,7 +32,7 @@ float number_from_json(const Json& value, const std::string& where) {
 }
 
 DType dtype_from_name(const std::string& name, const std::string& where) {
-  for (int i = int(DType::f32); i <= int(DType::boolean); ++i)
+  for (int i = 0; i < kDTypes; ++i)
     if (name_of(DType(i)) == name) return DType(i);
   throw DataError(fmt::format("{}: '{}' is not an element type; e.g. f32, i64, u8 and bool are", where, name));
 }

@@ -1,13 +1,9 @@
-// Operators that name, shape or convert a tensor without moving its elements.
+// Operators that name or shape a tensor without moving its elements.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
-#include <type_traits>
 
-#include "kernels/base/small_floats.h"
 #include "models/ops.h"
 
 namespace qb {
@@ -164,105 +160,12 @@ PlannedOp plan_constant_of_shape(const OpSite& site) {
   return planned;
 }
 
-/// What ONNX's element type numbers mean (TensorProto.DataType).
-std::optional<DType> dtype_of_onnx_number(std::int64_t number) {
-  switch (number) {
-    case 1: return DType::f32;
-    case 2: return DType::u8;
-    case 3: return DType::i8;
-    case 4: return DType::u16;
-    case 5: return DType::i16;
-    case 6: return DType::i32;
-    case 7: return DType::i64;
-    case 9: return DType::boolean;
-    case 10: return DType::f16;
-    case 11: return DType::f64;
-    case 12: return DType::u32;
-    case 13: return DType::u64;
-    case 16: return DType::bf16;
-    default: return std::nullopt;
-  }
-}
-
-/// Truncates towards zero; values outside the target saturate and NaN becomes 0.
-template <class To, class From>
-To converted(From value) {
-  if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    if (std::isnan(value)) return 0;
-    const auto limit = double(std::numeric_limits<To>::max());
-    if (double(value) >= limit) return std::numeric_limits<To>::max();
-    if (double(value) <= double(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
-  }
-  return static_cast<To>(value);
-}
-
-template <class From, class To, class Convert>
-PlannedOp cast_elements(const OpSite& site, DType to, Convert convert) {
-  PlannedOp planned;
-  planned.outputs = {{to, site.shape(0)}};
-  const std::int64_t count = element_count(site.shape(0));
-  planned.run = [count, convert](const OpRun& run) {
-    const From* x = run.inputs[0]->bytes.as<From>();
-    To* y = run.outputs[0]->bytes.as<To>();
-    for (std::int64_t i = 0; i < count; ++i) y[i] = convert(x[i]);
-  };
-  return planned;
-}
-
-template <class From>
-PlannedOp cast_from(const OpSite& site, DType to) {
-  switch (to) {
-    case DType::f32: return cast_elements<From, float>(site, to, converted<float, From>);
-    case DType::f64: return cast_elements<From, double>(site, to, converted<double, From>);
-    case DType::i8: return cast_elements<From, std::int8_t>(site, to, converted<std::int8_t, From>);
-    case DType::u8: return cast_elements<From, std::uint8_t>(site, to, converted<std::uint8_t, From>);
-    case DType::i32: return cast_elements<From, std::int32_t>(site, to, converted<std::int32_t, From>);
-    case DType::i64: return cast_elements<From, std::int64_t>(site, to, converted<std::int64_t, From>);
-    case DType::f16:
-      return cast_elements<From, std::uint16_t>(site, to, [](From x) { return f16_from_f32(static_cast<float>(x)); });
-    case DType::bf16:
-      return cast_elements<From, std::uint16_t>(site, to, [](From x) { return bf16_from_f32(static_cast<float>(x)); });
-    case DType::boolean:
-      return cast_elements<From, std::uint8_t>(site, to, [](From x) -> std::uint8_t { return x != From(0); });
-    default: site.fail(fmt::format("a cast to {} is not supported", name_of(to)));
-  }
-}
-
-PlannedOp plan_cast(const OpSite& site) {
-  const std::int64_t number = site.node->integer_or("to", 0);
-  const std::optional<DType> to = dtype_of_onnx_number(number);
-  if (!to) site.fail(fmt::format("a cast to ONNX's element type {} is not supported", number));
-  switch (site.dtype(0)) {
-    case DType::f32: return cast_from<float>(site, *to);
-    case DType::f64: return cast_from<double>(site, *to);
-    case DType::i8: return cast_from<std::int8_t>(site, *to);
-    case DType::u8:
-    case DType::boolean: return cast_from<std::uint8_t>(site, *to);
-    case DType::i32: return cast_from<std::int32_t>(site, *to);
-    case DType::i64: return cast_from<std::int64_t>(site, *to);
-    case DType::f16:
-      if (*to == DType::f32) return cast_elements<std::uint16_t, float>(site, *to, f32_from_f16);
-      break;
-    case DType::bf16:
-      if (*to == DType::f32) return cast_elements<std::uint16_t, float>(site, *to, f32_from_bf16);
-      break;
-    default: break;
-  }
-  site.fail(fmt::format("a cast from {} to {} is not supported", name_of(site.dtype(0)), name_of(*to)));
-}
-
 constexpr OperatorInfo kTable[] = {
-    {"Cast", 1, 1, 1, plan_cast},
-    {"Constant", 0, 0, 1, plan_constant},
-    {"ConstantOfShape", 1, 1, 1, plan_constant_of_shape},
-    {"Dropout", 1, 3, 2, plan_dropout},
-    {"Flatten", 1, 1, 1, plan_flatten},
-    {"Identity", 1, 1, 1, plan_identity},
-    {"Reshape", 1, 2, 1, plan_reshape},
-    {"Shape", 1, 1, 1, plan_shape},
-    {"Size", 1, 1, 1, plan_size},
-    {"Squeeze", 1, 2, 1, plan_squeeze},
-    {"Unsqueeze", 1, 2, 1, plan_unsqueeze},
+    {"Constant", 0, 0, 1, plan_constant}, {"ConstantOfShape", 1, 1, 1, plan_constant_of_shape},
+    {"Dropout", 1, 3, 2, plan_dropout},   {"Flatten", 1, 1, 1, plan_flatten},
+    {"Identity", 1, 1, 1, plan_identity}, {"Reshape", 1, 2, 1, plan_reshape},
+    {"Shape", 1, 1, 1, plan_shape},       {"Size", 1, 1, 1, plan_size},
+    {"Squeeze", 1, 2, 1, plan_squeeze},   {"Unsqueeze", 1, 2, 1, plan_unsqueeze},
 };
 
 }  // namespace

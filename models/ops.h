@@ -81,6 +81,7 @@ struct OperatorInfo {
 inline constexpr int kMany = 1 << 20;
 
 // The groups, each a table at the end of its file.
+std::span<const OperatorInfo> cast_operators();      ///< op_cast.cpp
 std::span<const OperatorInfo> unary_operators();     ///< op_unary.cpp
 std::span<const OperatorInfo> binary_operators();    ///< op_binary.cpp
 std::span<const OperatorInfo> logic_operators();     ///< op_logic.cpp

@@ -13,24 +13,36 @@ namespace {
 struct TypeRow {
   std::string_view name;
   std::size_t bytes;
+  const FloatFormat* format = nullptr;
 };
-constexpr std::array<TypeRow, 13> kTypes = {{{"f32", 4},
-                                             {"f64", 8},
-                                             {"f16", 2},
-                                             {"bf16", 2},
-                                             {"i8", 1},
-                                             {"u8", 1},
-                                             {"i16", 2},
-                                             {"u16", 2},
-                                             {"i32", 4},
-                                             {"u32", 4},
-                                             {"i64", 8},
-                                             {"u64", 8},
-                                             {"bool", 1}}};
+constexpr std::array<TypeRow, kDTypes> kTypes = {{{"f32", 4},
+                                                  {"f64", 8},
+                                                  {"f16", 2, &kFloat16},
+                                                  {"bf16", 2, &kBfloat16},
+                                                  {"i8", 1},
+                                                  {"u8", 1},
+                                                  {"i16", 2},
+                                                  {"u16", 2},
+                                                  {"i32", 4},
+                                                  {"u32", 4},
+                                                  {"i64", 8},
+                                                  {"u64", 8},
+                                                  {"bool", 1},
+                                                  {"i2", 1},
+                                                  {"u2", 1},
+                                                  {"i4", 1},
+                                                  {"u4", 1},
+                                                  {"e4m3fn", 1, &kE4M3FN},
+                                                  {"e4m3fnuz", 1, &kE4M3FNUZ},
+                                                  {"e5m2", 1, &kE5M2},
+                                                  {"e5m2fnuz", 1, &kE5M2FNUZ},
+                                                  {"e2m1fn", 1, &kE2M1FN},
+                                                  {"e8m0fnu", 1, &kE8M0FNU}}};
 }  // namespace
 
 std::size_t bytes_of(DType type) { return kTypes[std::size_t(type)].bytes; }
 std::string_view name_of(DType type) { return kTypes[std::size_t(type)].name; }
+const FloatFormat* float_format_of(DType type) { return kTypes[std::size_t(type)].format; }
 std::string to_text(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 std::int64_t element_count(const Shape& shape, std::string_view what) {
@@ -86,7 +98,11 @@ Tensor to_f32(const Tensor& tensor) {
     case DType::f16: convert<std::uint16_t>(tensor, result, f32_from_f16); break;
     case DType::bf16: convert<std::uint16_t>(tensor, result, f32_from_bf16); break;
     case DType::f64: convert_number<double>(tensor, result); break;
+    case DType::i2:
+    case DType::i4:
     case DType::i8: convert_number<std::int8_t>(tensor, result); break;
+    case DType::u2:
+    case DType::u4:
     case DType::u8:
     case DType::boolean: convert_number<std::uint8_t>(tensor, result); break;
     case DType::i16: convert_number<std::int16_t>(tensor, result); break;
@@ -95,6 +111,16 @@ Tensor to_f32(const Tensor& tensor) {
     case DType::u32: convert_number<std::uint32_t>(tensor, result); break;
     case DType::i64: convert_number<std::int64_t>(tensor, result); break;
     case DType::u64: convert_number<std::uint64_t>(tensor, result); break;
+    case DType::e4m3fn:
+    case DType::e4m3fnuz:
+    case DType::e5m2:
+    case DType::e5m2fnuz:
+    case DType::e2m1fn:
+    case DType::e8m0fnu:
+      convert<std::uint8_t>(tensor, result, [format = float_format_of(tensor.dtype)](std::uint8_t code) {
+        return decode(*format, code);
+      });
+      break;
     case DType::f32: break;
   }
   return result;

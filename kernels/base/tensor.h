@@ -11,10 +11,41 @@
 
 namespace qb {
 
-enum class DType : std::uint8_t { f32, f64, f16, bf16, i8, u8, i16, u16, i32, u32, i64, u64, boolean };
+struct FloatFormat;
+
+/// Elements of fewer than 8 bits take a byte each: i2 and i4 as int8, u2 and u4 as uint8, floats as codes of the format
+/// of that name (small_floats.h).
+enum class DType : std::uint8_t {
+  f32,
+  f64,
+  f16,
+  bf16,
+  i8,
+  u8,
+  i16,
+  u16,
+  i32,
+  u32,
+  i64,
+  u64,
+  boolean,
+  i2,
+  u2,
+  i4,
+  u4,
+  e4m3fn,
+  e4m3fnuz,
+  e5m2,
+  e5m2fnuz,
+  e2m1fn,
+  e8m0fnu,
+};
+inline constexpr int kDTypes = 23;
 
 std::size_t bytes_of(DType type);      ///< of one element
 std::string_view name_of(DType type);  ///< "f32"
+/// The format whose codes the elements are: of floats of at most 16 bits; null for all others.
+const FloatFormat* float_format_of(DType type);
 template <class T>
 constexpr DType dtype_of();
 

@@ -5,6 +5,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
+#include "models/element_types.h"
 #include "models/executor.h"
 #include "models/import.h"
 #include "models/import/constant_node.h"
@@ -44,7 +45,7 @@ std::string OnnxDraft::add_constant(const Node& node, std::string_view what, Ten
 
 namespace {
 
-constexpr int kOldestOpset = 7, kNewestOpset = 21;
+constexpr int kOldestOpset = 7, kNewestOpset = 25;
 constexpr std::size_t kLongestName = 4096;
 
 std::string checked_name(const std::string& name, const OnnxDraft& draft) {
@@ -83,8 +84,6 @@ void add_initializers(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
     Tensor tensor = as_computed(tensor_from_wire(wire, fmt::format("{}: initializer '{}'", draft.where, name)));
     if (!draft.model.weights.emplace(name, std::move(tensor)).second)
       throw DataError(fmt::format("{}: two initializers are called '{}'", draft.where, name));
-    const std::int64_t type = wire.data_type();
-    if (type == kOnnxInt4 || type == kOnnxUint4) draft.narrow[name] = type;
   }
 }
 
@@ -167,7 +166,16 @@ Node read_node(OnnxDraft& draft, const onnx_wire::NodeProto& wire, int index) {
   return node;
 }
 
-/// Takes one node in: checked, brought to one form, folded if it is constant, otherwise the last of the graph.
+/// A node in its final form: folded if it is constant, otherwise the last of the graph.
+void keep_node(OnnxDraft& draft, Node node, const std::vector<std::string>& operators) {
+  if (!std::ranges::binary_search(operators, node.op) && node.op != "Identity")
+    draft.fail(node, fmt::format("is an operator that is not known{}", suggestion(node.op, operators)));
+  if (fold(draft, node)) return;
+  if (keeps_batch(draft, node)) draft.batched.insert(node.outputs.begin(), node.outputs.end());
+  draft.model.graph.nodes.push_back(std::move(node));
+}
+
+/// Takes one node in: checked, brought to one form, kept. Results of half precision are rounded to it, then widened.
 void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, Node node,
                const std::vector<std::string>& operators) {
   for (const std::string& name : node.inputs)
@@ -185,13 +193,16 @@ void take_node(OnnxDraft& draft, std::set<std::string, std::less<>>& defined, No
   }
   normalise(draft, node);
   for (const std::string& name : node.inputs) defined.insert(name);  // constants that normalise added
-  if (!std::ranges::binary_search(operators, node.op) && node.op != "Identity")
-    draft.fail(node, fmt::format("is an operator that is not known{}", suggestion(node.op, operators)));
-  if (fold(draft, node)) return;
-  if (keeps_batch(draft, node)) draft.batched.insert(node.outputs.begin(), node.outputs.end());
-  draft.model.graph.nodes.push_back(std::move(node));
+  if (gives_half(node)) {
+    Node widened{unique_name(draft.node_names, node.name + ".widened"), "Cast", {}, node.outputs, {}, {}};
+    widened.attributes["to"] = onnx_number_of(DType::f32);
+    node.outputs[0] = unique_name(draft.taken, node.name + ".half");
+    widened.inputs = {node.outputs[0]};
+    keep_node(draft, std::move(node), operators);
+    return keep_node(draft, std::move(widened), operators);
+  }
+  keep_node(draft, std::move(node), operators);
 }
-
 void add_nodes(OnnxDraft& draft, const onnx_wire::GraphProto& graph) {
   std::set<std::string, std::less<>> defined;
   for (const auto& [name, weight] : draft.model.weights) defined.insert(name);

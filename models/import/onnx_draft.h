@@ -21,8 +21,7 @@ struct OnnxDraft {
   std::set<std::string, std::less<>> node_names;
   std::set<std::string, std::less<>> batched;             ///< values whose first extent is the batch
   std::map<std::string, std::string, std::less<>> alias;  ///< value that a removed node passed on -> what it passed on
-  std::map<std::string, std::int64_t, std::less<>> narrow;  ///< constants of int4, uint4, int2, uint2 -> ONNX data type
-  std::uint64_t fold_budget = 0;                            ///< bytes that folding may still make
+  std::uint64_t fold_budget = 0;                          ///< bytes that folding may still make
 
   [[noreturn]] void fail(const Node& node, std::string_view fault) const;  ///< DataError naming the node
   const Tensor* constant(std::string_view name) const;                     ///< null when the value is not a constant
@@ -31,12 +30,15 @@ struct OnnxDraft {
 };
 
 /// Brings attributes and inputs to the forms of opset 21, for operators whose form moved since opset 7: attributes that
-/// became inputs, training outputs, and axes that were implied. Reshape targets follow the batch; casts to half or
-/// double become casts to float32.
+/// became inputs, training outputs, and axes that were implied. Reshape targets follow the batch; casts to double
+/// become casts to float32.
 ///
 /// Softmax, LogSoftmax and Hardmax keep the meaning of their opset (before 13: over all extents from `axis` on), which
 /// Graph::opset tells; their axis is written out.
 void normalise(OnnxDraft& draft, Node& node);
+
+/// Whether a node in its final form has a result of half precision, which the graph goes on with as float32.
+bool gives_half(const Node& node);
 
 /// True when the node is gone: it passed its input on, or all it reads is constant and so its outputs are now.
 bool fold(OnnxDraft& draft, const Node& node);

@@ -4,8 +4,8 @@
 #include <array>
 
 #include "kernels/base/error.h"
+#include "models/element_types.h"
 #include "models/import/onnx_draft.h"
-#include "models/import/onnx_tensor.h"
 
 namespace qb {
 
@@ -96,18 +96,9 @@ void keep_first_output(const OnnxDraft& draft, Node& node) {
   node.outputs.resize(1);
 }
 
-/// A quantized type below 8 bits is lost when its zero point becomes an i8 or u8 tensor; the attribute keeps it.
-void keep_narrow_type(const OnnxDraft& draft, Node& node) {
-  if (node.inputs.size() < 3 || node.integer_or("output_dtype", 0) != 0) return;
-  const auto found = draft.narrow.find(node.inputs[2]);
-  if (found != draft.narrow.end()) node.attributes["output_dtype"] = found->second;
-}
-
-/// Networks are computed in float32, so a cast to half or double is one to float32.
-void widen_cast(Node& node) {
-  constexpr std::int64_t kFloat = 1;
-  const std::optional<DType> to = dtype_of_onnx(node.integer_or("to", 0));
-  if (to == DType::f16 || to == DType::bf16 || to == DType::f64) node.attributes["to"] = kFloat;
+/// Networks are computed in float32, so a cast to double is one to float32.
+void narrow_cast(Node& node) {
+  if (dtype_of_onnx(node.integer_or("to", 0)) == DType::f64) node.attributes["to"] = onnx_number_of(DType::f32);
 }
 
 /// A target whose leading 1 stood for the batch of a fixed input becomes 0: "as the input has it".
@@ -136,15 +127,20 @@ void normalise(OnnxDraft& draft, Node& node) {
   } else if (node.op == "Dropout") {
     normalise_dropout(draft, node);
     keep_first_output(draft, node);
-  } else if (node.op == "QuantizeLinear") {
-    keep_narrow_type(draft, node);
   } else if (node.op == "Cast") {
-    widen_cast(node);
+    narrow_cast(node);
   } else if (node.op == "Reshape") {
     follow_batch(draft, node);
   } else if (node.op == "Softmax" || node.op == "LogSoftmax" || node.op == "Hardmax") {
     node.attributes["axis"] = node.integer_or("axis", draft.opset < 13 ? 1 : -1);
   }
+}
+
+bool gives_half(const Node& node) {
+  const std::string_view key = node.op == "Cast" ? "to" : node.op == "DequantizeLinear" ? "output_dtype" : "";
+  if (key.empty() || node.outputs.size() != 1) return false;
+  const std::optional<DType> type = dtype_of_onnx(node.integer_or(key, 0));
+  return type == DType::f16 || type == DType::bf16;
 }
 
 bool keeps_batch(const OnnxDraft& draft, const Node& node) {

@@ -17,8 +17,8 @@ const std::vector<Sample> kSamples = {
     {"0802100122080000c03f000000c0420178", DType::f32, {1.5, -2}},
     {"0802100a2a05807c808003420178", DType::f16, {1.5, -2}},
     {"080210102a05c07f808003420178", DType::bf16, {1.5, -2}},
-    {"080310162a02780f420178", DType::i8, {-8, 7, -1}},
-    {"080310152a020f09420178", DType::u8, {15, 0, 9}},
+    {"080310162a02780f420178", DType::i4, {-8, 7, -1}},
+    {"080310152a020f09420178", DType::u4, {15, 0, 9}},
     {"080210032a0b80ffffffffffffffff0105420178", DType::i8, {-128, 5}},
     {"080110042a03ffff03420178", DType::u16, {65535}},
     {"080210073a10fbffffffffffffffff01808080808020420178", DType::i64, {-5, 1099511627776}},
@@ -26,6 +26,7 @@ const std::vector<Sample> kSamples = {
     {"0801100c4201785a05ffffffff0f", DType::u32, {4294967295}},
     {"0801100b42017852089a9999999999b93f", DType::f64, {0.1}},
     {"080210092a020100420178", DType::boolean, {1, 0}},
+    {"080210112a0338b001420178", DType::e4m3fn, {1, -0.5}},
     {"0802080110064201784a08ffffffff07000000", DType::i32, {-1, 7}},
 };
 
@@ -56,7 +57,7 @@ TEST_CASE("damaged tensors are refused in words") {
     CHECK(fault_of([&] { read_onnx_tensor(bytes.substr(0, bytes.size() - 4), "x.pb"); }) != "");
   }
   const auto fault = [](std::string_view hex) { return fault_of([&] { read_onnx_tensor(from_hex(hex), "x.pb"); }); };
-  CHECK(fault("080110112a0138420178").find("float8e4m3fn") != std::string::npos);
+  CHECK(fault("0801100e2208000000000000803f420178").find("complex64") != std::string::npos);
   CHECK(fault("08011008320161420178").find("string") != std::string::npos);
   CHECK(fault("7001").find("another file") != std::string::npos);
   CHECK(fault("08ffffffff0f080110014a0412345678").find("need") != std::string::npos);

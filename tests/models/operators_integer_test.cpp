@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "kernels/base/files.h"
 #include "kernels/base/json.h"
 #include "kernels/base/small_floats.h"
+#include "models/element_types.h"
 #include "models/executor.h"
 #include "models/import.h"
 #include "models/ops.h"
@@ -18,125 +21,259 @@
 namespace qb {
 namespace {
 
-/// Formats that no operator computes yet: 8-bit and 4-bit floats, and integers of 4 and 2 bits, which have no DType.
-bool needs_unknown_format(const std::string& name) {
-  static constexpr std::array<std::string_view, 6> kFormats = {"e4m3", "e5m2", "float4", "int2", "int4", "e8m0"};
-  return std::any_of(kFormats.begin(), kFormats.end(),
-                     [&](std::string_view part) { return name.find(part) != std::string::npos; });
-}
-
-/// Codes must be equal; real values may differ in the last bit of a division or product.
+/// Codes must be equal, NaN in its place; real values may differ in the last bit of a division or product.
 void check_same(const Tensor& got, const Tensor& wanted) {
   REQUIRE(name_of(got.dtype) == name_of(wanted.dtype));
   REQUIRE(to_text(got.shape) == to_text(wanted.shape));
-  if (wanted.dtype == DType::f32) {
-    for (std::size_t i = 0; i < wanted.as<float>().size(); ++i)
-      CHECK(std::abs(got.as<float>()[i] - wanted.as<float>()[i]) <= 0x1p-23f * std::abs(wanted.as<float>()[i]));
+  if (wanted.dtype != DType::f32) {
+    const auto x = got.bytes.span(), y = wanted.bytes.span();
+    CHECK(std::equal(x.begin(), x.end(), y.begin(), y.end()));
     return;
   }
-  const auto x = got.bytes.span(), y = wanted.bytes.span();
-  CHECK(std::equal(x.begin(), x.end(), y.begin(), y.end()));
-}
-
-/// Most of these files say opset 25, above what the reader accepts; for the types tested here the operators have not
-/// changed since opset 21, so that is what they are read as. The last bytes are the field opset_import { domain: "",
-/// version }.
-std::string with_known_opset(std::string bytes) {
-  if (!bytes.empty() && bytes.back() == 25) bytes.back() = 21;
-  return bytes;
-}
-
-TEST_CASE("ONNX node tests of quantized operators, from their files") {
-  const std::filesystem::path folder = shared_path("data/onnx-node-quant");
-  if (folder.empty()) return;
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_directory() && !entry.path().filename().string().starts_with("test_cast"))
-      names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  int ran = 0;
-  for (const std::string& name : names) {
-    if (needs_unknown_format(name)) {
-      MESSAGE("SKIPPED: ", name, ": its element type is not computed by operators");
-      continue;
-    }
-    INFO(name);
-    const auto tensor = [&](const std::string& stem, std::size_t i) -> std::optional<Tensor> {
-      const std::filesystem::path path = folder / name / "test_data_set_0" / fmt::format("{}_{}.pb", stem, i);
-      if (!std::filesystem::exists(path)) return std::nullopt;
-      return read_onnx_tensor(read_file(path), path.filename().string());
-    };
-    const Model model = read_onnx(with_known_opset(read_file(folder / name / "model.onnx")), name);
-    std::vector<Tensor> inputs;
-    // Graphs compute in float32: the reader widens 16-bit float inputs, and so does whoever feeds them.
-    while (auto input = tensor("input", inputs.size()))
-      inputs.push_back(input->dtype == DType::f16 ? to_f32(*input) : std::move(*input));
-    Executor executor(model, {});
-    executor.run(inputs);
-    for (std::size_t i = 0; auto wanted = tensor("output", i); ++i) check_same(executor.outputs()[i], *wanted);
-    ++ran;
+  for (std::size_t i = 0; i < wanted.as<float>().size(); ++i) {
+    const float x = got.as<float>()[i], y = wanted.as<float>()[i];
+    CHECK((x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= 0x1p-23f * std::abs(y)));
+    CHECK((std::isnan(y) || std::signbit(x) == std::signbit(y)));
   }
-  CHECK(ran >= 25);
 }
 
-std::optional<DType> dtype_of_onnx_name(const std::string& name) {
-  static const std::map<std::string, DType> types = {
-      {"FLOAT", DType::f32}, {"FLOAT16", DType::f16}, {"INT8", DType::i8},  {"UINT8", DType::u8},
-      {"INT16", DType::i16}, {"UINT16", DType::u16},  {"INT32", DType::i32}};
-  const auto found = types.find(name);
-  return found == types.end() ? std::nullopt : std::optional(found->second);
+/// Graphs compute in float32: half precision is widened where it enters and where it leaves.
+Tensor as_fed(Tensor tensor) { return tensor.dtype == DType::f16 ? to_f32(tensor) : tensor; }
+
+/// Runs one node test of ONNX: model.onnx on the tensors of test_data_set_0.
+void run_case(const std::filesystem::path& folder) {
+  const auto tensors = [&](std::string_view stem) {
+    std::vector<Tensor> list;
+    for (;;) {
+      const auto path = folder / "test_data_set_0" / fmt::format("{}_{}.pb", stem, list.size());
+      if (!std::filesystem::exists(path)) return list;
+      list.push_back(as_fed(read_onnx_tensor(read_file(path), path.filename().string())));
+    }
+  };
+  const Model model = read_onnx(read_file(folder / "model.onnx"), folder.filename().string());
+  const std::vector<Tensor> wanted = tensors("output");
+  Executor executor(model, {});
+  executor.run(tensors("input"));
+  REQUIRE(!wanted.empty());
+  REQUIRE(executor.outputs().size() == wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) check_same(executor.outputs()[i], wanted[i]);
 }
 
+TEST_CASE("ONNX node tests of quantized operators and casts, from their files") {
+  const struct {
+    std::string folder;
+    int cases;
+  } sources[] = {{"data/onnx-node-quant", 97}, {"golden/onnx/debian_node", 17}};
+  for (const auto& [source, cases] : sources) {
+    const std::filesystem::path folder = shared_path(source);
+    if (folder.empty()) continue;
+    int ran = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (!entry.is_directory()) continue;
+      const std::string name = entry.path().filename();
+      INFO(name);
+      CHECK_NOTHROW_MESSAGE(run_case(entry.path()), name);
+      ++ran;
+    }
+    MESSAGE(source, ": ", ran, " cases ran");
+    CHECK(ran == cases);
+  }
+}
+
+DType dtype_of_onnx_name(const std::string& name) {
+  static const std::map<std::string, DType> types = {{"FLOAT", DType::f32},
+                                                     {"FLOAT16", DType::f16},
+                                                     {"INT8", DType::i8},
+                                                     {"UINT8", DType::u8},
+                                                     {"INT16", DType::i16},
+                                                     {"UINT16", DType::u16},
+                                                     {"INT32", DType::i32},
+                                                     {"INT4", DType::i4},
+                                                     {"UINT4", DType::u4},
+                                                     {"INT2", DType::i2},
+                                                     {"UINT2", DType::u2},
+                                                     {"FLOAT4E2M1", DType::e2m1fn},
+                                                     {"FLOAT8E4M3FN", DType::e4m3fn},
+                                                     {"FLOAT8E4M3FNUZ", DType::e4m3fnuz},
+                                                     {"FLOAT8E5M2", DType::e5m2},
+                                                     {"FLOAT8E5M2FNUZ", DType::e5m2fnuz},
+                                                     {"FLOAT8E8M0", DType::e8m0fnu}};
+  return types.at(name);
+}
+
+/// Elements from numbers, by the codecs of small_floats.h, which have golden vectors of their own.
 Tensor tensor_from(const Json& json) {
-  Tensor tensor(*dtype_of_onnx_name(json.at("dtype")), json.at("shape").get<Shape>());
+  Tensor tensor(dtype_of_onnx_name(json.at("dtype")), json.at("shape").get<Shape>());
+  const FloatFormat* format = float_format_of(tensor.dtype);
   std::size_t i = 0;
   for (const Json& value : json.at("values")) {
-    switch (tensor.dtype) {
-      case DType::f32: tensor.as<float>()[i++] = value.get<float>(); break;
-      case DType::f16: tensor.bytes.as<std::uint16_t>()[i++] = f16_from_f32(value.get<float>()); break;
-      case DType::i32: tensor.as<std::int32_t>()[i++] = value.get<std::int32_t>(); break;
-      case DType::i16:
-      case DType::u16: tensor.bytes.as<std::uint16_t>()[i++] = std::uint16_t(value.get<std::int32_t>()); break;
-      default: tensor.bytes.as<std::uint8_t>()[i++] = std::uint8_t(value.get<std::int32_t>()); break;
-    }
+    const std::uint32_t code = format                       ? encode(*format, value.get<double>())
+                               : tensor.dtype == DType::f32 ? std::bit_cast<std::uint32_t>(value.get<float>())
+                                                            : std::uint32_t(value.get<std::int32_t>());
+    std::memcpy(tensor.bytes.data() + i++ * bytes_of(tensor.dtype), &code, bytes_of(tensor.dtype));
   }
   return tensor;
+}
+
+std::vector<Tensor> tensors_from(const Json& list) {
+  std::vector<Tensor> tensors;
+  for (const Json& json : list) tensors.push_back(tensor_from(json));
+  return tensors;
+}
+
+std::vector<Tensor> evaluate(Node& node, const std::vector<Tensor>& inputs, std::size_t outputs) {
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& input : inputs) pointers.push_back(&input);
+  for (std::size_t i = 0; i < outputs; ++i) node.outputs.push_back(fmt::format("y{}", i));
+  return evaluate_node(node, 25, pointers);
 }
 
 TEST_CASE("ONNX node tests of quantized operators, as decoded vectors") {
   const std::filesystem::path path = shared_path("golden/onnx/onnx_node_quant_cases.json");
   if (path.empty()) return;
   const Json json = Json::parse(read_file(path));
-  int ran = 0;
+  CHECK(json.at("cases").size() == 42);
   for (const Json& entry : json.at("cases")) {
     Node node{entry.at("name"), entry.at("op"), {}, {}, {}, {}};
     INFO(node.name);
-    const auto known = [](const Json& list) {
-      return std::all_of(list.begin(), list.end(),
-                         [](const Json& value) { return dtype_of_onnx_name(value.at("dtype")).has_value(); });
-    };
-    if (!known(entry.at("inputs")) || !known(entry.at("outputs"))) {
-      CHECK(needs_unknown_format(node.name));
-      continue;
-    }
     for (const auto& [key, value] : entry.at("attributes").items()) {
-      if (value == "INT16")
-        node.attributes[key] = std::int64_t(5);
+      if (value.is_string())
+        node.attributes[key] = onnx_number_of(dtype_of_onnx_name(value));
       else if (value.is_array())
         node.attributes[key] = value.get<std::vector<std::int64_t>>();
       else
         node.attributes[key] = value.get<std::int64_t>();
     }
-    std::vector<Tensor> inputs;
-    for (const Json& input : entry.at("inputs")) inputs.push_back(tensor_from(input));
-    std::vector<const Tensor*> pointers;
-    for (const Tensor& input : inputs) pointers.push_back(&input);
-    for (std::size_t i = 0; i < entry.at("outputs").size(); ++i) node.outputs.push_back(fmt::format("y{}", i));
-    const std::vector<Tensor> outputs = evaluate_node(node, 21, pointers);
-    for (std::size_t i = 0; i < node.outputs.size(); ++i) check_same(outputs[i], tensor_from(entry.at("outputs")[i]));
-    ++ran;
+    const std::vector<Tensor> wanted = tensors_from(entry.at("outputs"));
+    const std::vector<Tensor> outputs = evaluate(node, tensors_from(entry.at("inputs")), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) check_same(outputs[i], wanted[i]);
   }
-  CHECK(ran >= 25);
+}
+
+std::vector<float> floats_from_hex(std::string_view hex) {
+  std::vector<float> values(hex.size() / 8);
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(std::uint8_t(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+TEST_CASE("casts to and from floats of 4 and 8 bits, as vectors") {
+  const std::filesystem::path path = shared_path("golden/onnx/onnx_cast_float8_cases.json");
+  if (path.empty()) return;
+  const Json json = Json::parse(read_file(path));
+  CHECK(json.at("cases").size() == 22);
+  for (const Json& entry : json.at("cases")) {
+    Node node{entry.at("name"), "Cast", {}, {}, {}, {}};
+    INFO(node.name);
+    const DType from = dtype_of_onnx_name(entry.at("from_")), to = dtype_of_onnx_name(entry.at("to"));
+    node.attributes["to"] = onnx_number_of(to);
+    if (entry.contains("saturate")) node.attributes["saturate"] = entry.at("saturate").get<std::int64_t>();
+    if (entry.contains("round_mode")) node.attributes["round_mode"] = entry.at("round_mode").get<std::string>();
+    const auto codes = [&](const Json& list, DType type) {
+      Tensor tensor(type, {std::ssize(list)});
+      for (std::size_t i = 0; i < list.size(); ++i) tensor.bytes.as<std::uint8_t>()[i] = list[i].get<std::uint8_t>();
+      return tensor;
+    };
+    const auto floats = [&](std::string_view key) {
+      const std::vector<float> values = floats_from_hex(entry.at(key).get<std::string>());
+      return tensor_of({std::ssize(values)}, values);
+    };
+    std::vector<Tensor> inputs;
+    if (to == DType::f32) {
+      inputs.push_back(codes(entry.at("codes"), from));
+      check_same(evaluate(node, inputs, 1)[0], floats("output_f32_hex"));
+      continue;
+    }
+    inputs.push_back(floats("input_f32_hex"));
+    if (from == DType::f16)
+      inputs[0] = evaluate_node(Node{"half", "Cast", {}, {"h"}, {{"to", std::int64_t(10)}}, {}}, 25,
+                                std::array<const Tensor*, 1>{&inputs[0]})[0];
+    check_same(evaluate(node, inputs, 1)[0], codes(entry.at("codes"), to));
+  }
+}
+
+/// Rows of the table in ONNX's text on Cast for E8M0, and what the three directions mean between two powers.
+TEST_CASE("casts to powers of two follow round_mode and saturate") {
+  const std::vector<float> x = {0, NAN, INFINITY, 0x1.8p127f, 0x1p-128f, 3.0f, 2.75f, 4.0f};
+  const struct {
+    std::string mode;
+    std::int64_t saturate;
+    std::vector<int> codes;
+  } rows[] = {{"up", 1, {0, 255, 254, 254, 0, 129, 129, 129}},
+              {"down", 1, {0, 255, 254, 254, 0, 128, 128, 129}},
+              {"nearest", 1, {0, 255, 254, 254, 0, 129, 128, 129}},
+              {"nearest", 0, {255, 255, 255, 255, 255, 129, 128, 129}},
+              {"up", 0, {255, 255, 255, 255, 255, 129, 129, 129}}};
+  const Tensor values = tensor_of({8}, x);
+  for (const auto& [mode, saturate, codes] : rows) {
+    INFO(mode << " " << saturate);
+    const Node node{
+        "c", "Cast", {}, {"y"}, {{"to", std::int64_t(24)}, {"saturate", saturate}, {"round_mode", mode}}, std::nullopt};
+    const Tensor y = evaluate_node(node, 25, std::array{&values})[0];
+    for (std::size_t i = 0; i < codes.size(); ++i) CHECK(int(y.bytes.as<std::uint8_t>()[i]) == codes[i]);
+  }
+  const Node wrong{"c",         "Cast", {}, {"y"}, {{"to", std::int64_t(24)}, {"round_mode", std::string("away")}},
+                   std::nullopt};
+  CHECK_THROWS_AS(evaluate_node(wrong, 25, std::array{&values}), DataError);
+}
+
+Tensor as_type(const Tensor& tensor, DType type) {
+  const Node cast{"c", "Cast", {}, {"y"}, {{"to", onnx_number_of(type)}}, std::nullopt};
+  return evaluate_node(cast, 25, std::array{&tensor})[0];
+}
+
+TEST_CASE("every code of every small type survives a cast to a wide type and back") {
+  for (int i = 0; i < kDTypes; ++i) {
+    const auto type = DType(i);
+    const std::optional<IntegerRange> range = integer_range(type);
+    const FloatFormat* format = float_format_of(type);
+    if (bytes_of(type) != 1 || type == DType::boolean) continue;
+    INFO(name_of(type));
+    const int low = range ? int(range->low) : 0, high = range ? int(range->high) : (1 << code_bits(*format)) - 1;
+    Tensor codes(type, {high - low + 1});
+    for (int code = low; code <= high; ++code) codes.bytes.as<std::uint8_t>()[code - low] = std::uint8_t(code);
+    for (const DType wide : {DType::f32, DType::f64, DType::bf16, DType::i64}) {
+      if (format && wide == DType::i64) continue;
+      const Tensor back = as_type(as_type(codes, wide), type);
+      for (std::int64_t c = 0; c < codes.size(); ++c) {
+        const std::uint8_t was = codes.bytes.as<std::uint8_t>()[c], is = back.bytes.as<std::uint8_t>()[c];
+        if (format && std::isnan(decode(*format, was))) {
+          CHECK(std::isnan(decode(*format, is)));
+        } else if (format && std::isinf(decode(*format, was))) {
+          CHECK(decode(*format, is) == std::copysign(max_finite(*format), decode(*format, was)));
+        } else {
+          CHECK(int(was) == int(is));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("precision of the division and type of the result are the node's to choose") {
+  // 2.5004 becomes 2.5 in half precision (steps of 2^-9 there) and in bfloat16, and the tie goes to the even 2.
+  const Tensor x = tensor_of({1}, std::vector<float>{2.5004f}), scale = tensor_of({}, std::vector<float>{1.0f});
+  const auto code = [&](std::int64_t precision) {
+    const Node node{
+        "q", "QuantizeLinear", {}, {"y"}, {{"precision", precision}, {"output_dtype", std::int64_t(22)}}, std::nullopt};
+    const Tensor y = evaluate_node(node, 23, std::array{&x, &scale})[0];
+    CHECK(name_of(y.dtype) == "i4");
+    return int(y.bytes.as<std::int8_t>()[0]);
+  };
+  CHECK(code(0) == 3);
+  CHECK(code(1) == 3);
+  CHECK(code(10) == 2);
+  CHECK(code(16) == 2);
+  CHECK_THROWS_AS(code(7), DataError);
+
+  Tensor seven(DType::u4, {1});
+  seven.bytes.as<std::uint8_t>()[0] = 7;
+  const Tensor tenth = tensor_of({}, std::vector<float>{0.1f});
+  const Node node{"d", "DequantizeLinear", {}, {"y"}, {{"output_dtype", std::int64_t(10)}}, std::nullopt};
+  const Tensor half = evaluate_node(node, 23, std::array<const Tensor*, 2>{&seven, &tenth})[0];
+  CHECK(name_of(half.dtype) == "f16");
+  CHECK(half.bytes.as<std::uint16_t>()[0] == f16_from_f32(7 * 0.1f));
 }
 
 TEST_CASE("codes of values that are not finite, of ties and of ranges of nothing") {

@@ -17,7 +17,7 @@ namespace qb {
 namespace {
 
 DType dtype_named(const std::string& name) {
-  for (int i = 0; i <= int(DType::boolean); ++i)
+  for (int i = 0; i < kDTypes; ++i)
     if (name_of(DType(i)) == name) return DType(i);
   throw DataError("operator_cases.json: unknown type " + name);
 }
