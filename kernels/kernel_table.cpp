@@ -48,6 +48,7 @@
 #else
 #define QB_WHERE_onednn(...)
 #endif
+#define QB_WHERE_onednn_s8s8 QB_WHERE_onednn
 
 namespace qb {
 

@@ -22,6 +22,7 @@ ElementTypes types_of(OnednnTypes types) {
     case OnednnTypes::f32: return {dnnl_f32, dnnl_f32, dnnl_f32};
     case OnednnTypes::bf16: return {dnnl_bf16, dnnl_bf16, dnnl_f32};
     case OnednnTypes::u8_s8_s32: return {dnnl_u8, dnnl_s8, dnnl_s32};
+    case OnednnTypes::s8_s8_s32: return {dnnl_s8, dnnl_s8, dnnl_s32};
   }
   return {dnnl_f32, dnnl_f32, dnnl_f32};
 }

@@ -16,7 +16,7 @@ std::string describe_peer([[maybe_unused]] const KernelInfo& kernel) {
   if (kernel.peer && kernel.name.ends_with("_openblas")) return describe_openblas();
 #endif
 #ifdef QB_ONEDNN_FILE
-  if (kernel.peer && kernel.name.ends_with("_onednn")) return describe_onednn();
+  if (kernel.peer && kernel.name.find("_onednn") != std::string_view::npos) return describe_onednn();
 #endif
   return {};
 }

@@ -23,14 +23,17 @@ void gemm_f32_f32_openblas(const GemmArgs& args);
 /// dense rows: only those reach its fast kernels.
 ///
 /// f32      as gemm_f32_f32_ref within rounding_bound(); bf16 as gemm_bf16_bf16_ref likewise.
-/// s8       u8 * s8 into int32, which is exact; then this file subtracts what the zero points add and scales as
-///          gemm_s8_q8_ref does, bit for bit. With scales by row of its own oneDNN 2.6.3 leaves its fast kernels.
+/// s8       u8 * s8 (activations shifted by 128) or s8 * s8 into int32, which is exact; then this folder subtracts what
+///          the zero points add and scales as gemm_s8_q8_ref does, bit for bit. With scales by row of its own oneDNN
+///          2.6.3 leaves its fast kernels.
 Buffer prepare_f32_f32_onednn(const PackedMatrix& weights);
 void gemm_f32_f32_onednn(const GemmArgs& args);
 Buffer prepare_bf16_bf16_onednn(const PackedMatrix& weights);
 void gemm_bf16_bf16_onednn(const GemmArgs& args);
 Buffer prepare_s8_q8_onednn(const PackedMatrix& weights);
 void gemm_s8_q8_onednn(const GemmArgs& args);
+Buffer prepare_s8_q8_onednn_s8s8(const PackedMatrix& weights);
+void gemm_s8_q8_onednn_s8s8(const GemmArgs& args);
 
 /// What is known about the library behind a peer: "OpenBLAS 0.3.21, core SkylakeX". Empty for kernels of our own.
 /// Throws Unsupported when the library cannot be loaded.
