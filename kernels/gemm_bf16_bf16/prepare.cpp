@@ -18,7 +18,7 @@ bool gemm_bf16_bf16_accepts(const QuantFormat&, std::int64_t) { return true; }
 
 Buffer prepare_bf16_bf16_ref(const PackedMatrix& weights) { return as_bf16(weights).codes; }
 Buffer prepare_bf16_panels(const PackedMatrix& weights, std::int64_t lanes) {
-  return make_weight_panels(as_bf16(weights), lanes, LevelRounding::none);
+  return make_weight_panels(as_bf16(weights), {.lanes = lanes});
 }
 
 }  // namespace qb

@@ -11,11 +11,6 @@ namespace qb {
 
 namespace {
 
-/// sum += two products each. Not the intrinsic: gcc 12 then moves sums to the stack.
-QB_INLINE void add_pairs(__m512& sum, __m512i a, __m512i w) {
-  __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
-}
-
 QB_INLINE __m512i broadcast_pair(const std::uint16_t* a) {
   std::int32_t two;
   __builtin_memcpy(&two, a, 4);

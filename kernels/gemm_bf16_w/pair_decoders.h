@@ -10,6 +10,11 @@ namespace qb {
 
 namespace {
 
+/// sum += two products each. Not the intrinsic: gcc 12 then moves sums to the stack.
+QB_INLINE void add_pairs(__m512& sum, __m512i a, __m512i w) {
+  __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+}
+
 /// 32 levels of w.table from `first` on, which bf16 holds: their upper halves.
 QB_INLINE __m512i load_bf16_levels(const WeightPanels& w, int first) {
   const __m512i low = _mm512_srli_epi32(_mm512_loadu_si512(w.table + first), 16);
@@ -23,7 +28,31 @@ QB_INLINE __m512i right_halves(__m512i word) {
   return _mm512_srli_epi16(word, kShift);
 }
 
-/// One table for all, 32 levels in each register. The permutations read the low 5 or 6 bits of an index.
+/// The levels of bf16 whose codes are the low bits of each 16, from a table with 32 levels in each register. The
+/// permutations read the low 5 or 6 bits of an index.
+template <int kBits>
+QB_INLINE __m512i look_up_pairs(const __m512i* table, __m512i code) {
+  if constexpr (kBits <= 5) {
+    return _mm512_permutexvar_epi16(code, table[0]);
+  } else {
+    const __m512i below_64 = _mm512_permutex2var_epi16(table[0], code, table[1]);
+    if constexpr (kBits == 6) return below_64;
+    if constexpr (kBits >= 7) {
+      const __mmask32 bit_6 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(64));
+      const __m512i from_64 = _mm512_permutex2var_epi16(table[2], code, table[3]);
+      const __m512i below_128 = _mm512_mask_mov_epi16(below_64, bit_6, from_64);
+      if constexpr (kBits == 7) return below_128;
+      if constexpr (kBits == 8) {
+        const __m512i from_128 = _mm512_permutex2var_epi16(table[4], code, table[5]);
+        const __m512i from_192 = _mm512_permutex2var_epi16(table[6], code, table[7]);
+        const __mmask32 bit_7 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(128));
+        return _mm512_mask_mov_epi16(below_128, bit_7, _mm512_mask_mov_epi16(from_128, bit_6, from_192));
+      }
+    }
+  }
+}
+
+/// One table for all.
 template <int kCodeBits, int kVectors>
 struct PairLevels {
   static constexpr int kBits = kCodeBits;
@@ -37,25 +66,7 @@ struct PairLevels {
   QB_INLINE void begin_group(const unsigned char*) {}
   template <int kShift>
   QB_INLINE __m512i pair(__m512i word, int) const {
-    const __m512i code = right_halves<kShift>(word);
-    if constexpr (kTables == 1) {
-      return _mm512_permutexvar_epi16(code, table[0]);
-    } else {
-      const __m512i below_64 = _mm512_permutex2var_epi16(table[0], code, table[1]);
-      if constexpr (kTables == 2) return below_64;
-      if constexpr (kTables >= 4) {
-        const __mmask32 bit_6 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(64));
-        const __m512i from_64 = _mm512_permutex2var_epi16(table[2], code, table[3]);
-        const __m512i below_128 = _mm512_mask_mov_epi16(below_64, bit_6, from_64);
-        if constexpr (kTables == 4) return below_128;
-        if constexpr (kTables == 8) {
-          const __m512i from_128 = _mm512_permutex2var_epi16(table[4], code, table[5]);
-          const __m512i from_192 = _mm512_permutex2var_epi16(table[6], code, table[7]);
-          const __mmask32 bit_7 = _mm512_test_epi16_mask(code, _mm512_set1_epi16(128));
-          return _mm512_mask_mov_epi16(below_128, bit_7, _mm512_mask_mov_epi16(from_128, bit_6, from_192));
-        }
-      }
-    }
+    return look_up_pairs<kBits>(table, right_halves<kShift>(word));
   }
 };
 

@@ -8,9 +8,9 @@ namespace qb {
 bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k);
 
 Buffer prepare_bf16_w_ref(const PackedMatrix& weights);
-template <std::int64_t kLanes>
+template <std::int64_t kLanes, int kTableElementBits = 32>
 Buffer prepare_bf16_w(const PackedMatrix& weights) {
-  return make_weight_panels(weights, kLanes, LevelRounding::bf16);
+  return make_weight_panels(weights, {kLanes, LevelRounding::bf16, kTableElementBits});
 }
 
 }  // namespace qb

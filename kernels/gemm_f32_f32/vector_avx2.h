@@ -36,6 +36,15 @@ struct Avx2 {
   static QB_INLINE Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static QB_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 
+  /// Four results, each the sum of one vector's lanes in a fixed order, begin a row or join it.
+  static QB_INLINE void add_sums(float* y, bool first, Floats a, Floats b, Floats c, Floats d) {
+    const Floats ab = add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const Floats cd = add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const Floats fours = add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1));
+    _mm_storeu_ps(y, first ? sums : _mm_add_ps(_mm_loadu_ps(y), sums));
+  }
+
   static QB_INLINE Words load_words(const unsigned char* x) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
   }

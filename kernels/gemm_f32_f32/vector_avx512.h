@@ -36,6 +36,17 @@ struct Avx512 {
   static QB_INLINE Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static QB_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 
+  /// Four results, each the sum of one vector's lanes in a fixed order, begin a row or join it.
+  static QB_INLINE void add_sums(float* y, bool first, Floats a, Floats b, Floats c, Floats d) {
+    const Floats ab = add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const Floats cd = add(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const Floats fours = add(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(fours),
+                                     _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(fours), 1)));
+    const __m128 sums = _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
+    _mm_storeu_ps(y, first ? sums : _mm_add_ps(_mm_loadu_ps(y), sums));
+  }
+
   static QB_INLINE Words load_words(const unsigned char* x) { return _mm512_loadu_si512(x); }
   static QB_INLINE Words all_words(std::uint32_t x) { return _mm512_set1_epi32(std::int32_t(x)); }
   static QB_INLINE Words either(Words a, Words b) { return _mm512_or_si512(a, b); }

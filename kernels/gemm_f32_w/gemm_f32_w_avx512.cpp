@@ -1,4 +1,5 @@
 #include "kernels/gemm_f32_f32/vector_avx512.h"
+#include "kernels/gemm_f32_w/channel_table_avx512.h"
 #include "kernels/gemm_f32_w/gemm_f32_w.h"
 #include "kernels/gemm_f32_w/multiply_panels.h"
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "kernels/gemm_args.h"
 #include "kernels/gemm_f32_f32/tile.h"
+#include "kernels/gemm_f32_w/multiply_channel_tables.h"
 #include "kernels/gemm_f32_w/panel_cursor.h"
 
 namespace qb {
@@ -211,6 +212,7 @@ void multiply_weight_panels(const GemmArgs& args) {
       if (w.bits <= 4) return multiply_by_bits<Vector, FewLevels, 1, 4>(args, w.bits);
       return multiply_all_panels<Vector, ManyLevels, 0>(args);
     case Decoding::column_levels: return multiply_all_panels<Vector, ColumnLevels, 0>(args);
+    case Decoding::channel_levels: return multiply_channel_tables<Vector, FloatSteps>(args, w.bits);
     case Decoding::integers: return multiply_by_bits<Vector, Integers, 1, 8>(args, w.bits);
     case Decoding::small_floats:
       if (w.bits == 6) return multiply_all_panels<Vector, SmallFloats, 6>(args);

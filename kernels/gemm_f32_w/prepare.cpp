@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/base/small_floats.h"
+#include "kernels/gemm_f32_w/channel_tables.h"
 #include "kernels/gemm_f32_w/gemm_f32_w.h"
 #include "kernels/gemm_f32_w/weight_panels.h"
 #include "kernels/panels.h"
@@ -10,10 +11,6 @@
 namespace qb {
 
 namespace {
-
-float rounded(float level, LevelRounding rounding) {
-  return rounding == LevelRounding::bf16 ? f32_from_bf16(bf16_from_f32(level)) : level;
-}
 
 std::int64_t group_of(const PackedMatrix& weights) {
   return weights.format.sharing == Sharing::group ? weights.format.group : weights.k;
@@ -33,7 +30,7 @@ std::vector<float> shared_levels(const PackedMatrix& weights, LevelRounding roun
     const float zero = format.zeros || format.offsets ? 0.0f : float(1 << (format.bits - 1));
     for (int code = 0; code < 1 << format.bits; ++code) levels.push_back(float(code) - zero);
   }
-  for (float& level : levels) level = rounded(level, rounding);
+  for (float& level : levels) level = rounded_level(level, rounding);
   return levels;
 }
 
@@ -138,7 +135,8 @@ void store_parameters(Panel& panel, std::int64_t g) {
     if (at.zeros) panel.out[panel.width * size * (1 + at.offsets) + c] = std::byte(panel.weights.zeros[parameter]);
     if (at.decoding == Decoding::column_levels)
       for (std::int64_t code = 0; code < std::int64_t(1) << at.bits; ++code) {
-        const float level = rounded(panel.weights.table[(parameter << at.bits) + std::size_t(code)], panel.rounding);
+        const float level =
+            rounded_level(panel.weights.table[(parameter << at.bits) + std::size_t(code)], panel.rounding);
         std::memcpy(panel.out + (code * panel.width + c) * 4, &level, sizeof level);
       }
   }
@@ -211,13 +209,15 @@ std::vector<float> by_group(const PackedMatrix& weights, const std::vector<T>& v
 
 }  // namespace
 
-Buffer make_weight_panels(const PackedMatrix& weights, std::int64_t lanes, LevelRounding rounding) {
-  const WeightPanels at = describe(weights, rounding);
+Buffer make_weight_panels(const PackedMatrix& weights, const PanelForm& form) {
+  if (has_channel_tables(weights.format)) return make_channel_tables(weights, form);
+  const std::int64_t lanes = form.lanes;
+  const WeightPanels at = describe(weights, form.rounding);
   Buffer bytes(std::size_t(at.stream + round_up(weights.n, lanes) * at.column_bytes));
   *bytes.as<WeightPanels>() = at;
   for (std::int64_t first = 0; first < weights.n;) {
     const std::int64_t width = weights.n - first >= 4 * lanes ? 4 * lanes : lanes;
-    Panel panel{weights, at, rounding, first, width, {}, bytes.data() + at.stream + first * at.column_bytes};
+    Panel panel{weights, at, form.rounding, first, width, {}, bytes.data() + at.stream + first * at.column_bytes};
     fill_panel(panel);
     first += width;
   }
@@ -232,7 +232,7 @@ Buffer make_weight_codes(const PackedMatrix& weights, LevelRounding rounding) {
   std::vector<float> table = shared_levels(weights, rounding);
   at.own_tables = table.empty() && !values;
   if (at.own_tables)
-    for (const float level : weights.table) table.push_back(rounded(level, rounding));
+    for (const float level : weights.table) table.push_back(rounded_level(level, rounding));
   at.table_size = at.own_tables ? std::int64_t(1) << weights.format.bits : std::ssize(table);
   const std::vector<float> zero = by_group(weights, weights.zeros), scale = by_group(weights, weights.scales),
                            offset = by_group(weights, weights.offsets);

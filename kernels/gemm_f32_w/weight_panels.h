@@ -11,6 +11,11 @@
 // dense, two codes that meet the same instruction lie in one 32-bit lane, and bf16 values (bits = 16) are pairs as
 // vdpbf16ps wants them. k is padded with code 0, which is multiplied by activations of 0; columns with zero scales.
 //
+// Tables of columns (channel_levels): columns stand in blocks of four, whatever the number of columns is; a block is
+// one stream: its four tables, each of at least 64 bytes, then chunks. A chunk of one column is one vector of codes; an
+// element of it has 32 bits, 16 for levels in bf16, and holds as many codes as fit, low bits first. Code s of element e
+// belongs to weight (s * elements + e) of the chunk. Order: [table of column], [chunk][column][element].
+//
 // Data only: this header is compiled under every instruction-set flag.
 #pragma once
 #include <cstdint>
@@ -18,11 +23,12 @@
 namespace qb {
 
 enum class Decoding : std::int32_t {
-  values,         ///< bf16 values
-  levels,         ///< level = table[code], one table for all
-  column_levels,  ///< level = table[code] of the column's group
-  integers,       ///< level = code - zero
-  small_floats,   ///< sign, exponent, mantissa of a code that is a float of 6 or 8 bits
+  values,          ///< bf16 values
+  levels,          ///< level = table[code], one table for all
+  column_levels,   ///< level = table[code] of the column's group
+  channel_levels,  ///< level = table[code] of the column
+  integers,        ///< level = code - zero
+  small_floats,    ///< sign, exponent, mantissa of a code that is a float of 6 or 8 bits
 };
 
 enum class PanelScales : std::int32_t { none, f32, f16, power };  ///< power: one byte e, 2^(e - 127)
@@ -33,9 +39,9 @@ struct WeightPanels {
   PanelScales scale;
   std::int64_t bits;            ///< of a code, 1..8 or 16
   std::int64_t group, groups;   ///< weights that share parameters, a multiple of 16 if groups > 1; parameters per row
-  std::int64_t chunks;          ///< of 32 weights, per row
+  std::int64_t chunks;          ///< of 32 weights, per row; channel_levels: vectors of codes, per row
   std::int64_t group_bytes;     ///< parameters of one group and column
-  std::int64_t column_bytes;    ///< of the stream: chunks * 4 * bits + groups * group_bytes
+  std::int64_t column_bytes;    ///< of the stream: parameters (tables) and codes
   std::int64_t stream;          ///< offset of the first panel; column j's panel begins at stream + first * column_bytes
   std::int64_t offsets, zeros;  ///< 1 where groups have them
   std::int64_t rounds_values;   ///< 1: with offsets, code * scale + offset is rounded to bf16
@@ -48,5 +54,9 @@ struct WeightPanels {
 
 inline constexpr std::int64_t kChunk = 32;     ///< weights along k whose codes lie together
 inline constexpr std::int64_t kSegment = 256;  ///< most weights that are summed before they are scaled
+
+inline constexpr std::int64_t kTableColumns = 4;        ///< of a block of channel_levels
+inline constexpr std::int64_t kLeastTable = 64;         ///< bytes of a column's table; short ones are repeated
+inline constexpr std::int64_t kTableSegmentSteps = 32;  ///< most vectors of weights before their sums are added up
 
 }  // namespace qb
