@@ -27,6 +27,15 @@ std::int32_t high_product(std::int64_t a, std::int32_t b) {
 
 }  // namespace
 
+std::string_view name_of(Requantization rounding) {
+  switch (rounding) {
+    case Requantization::double_rounding: return "double";
+    case Requantization::single_rounding: return "single";
+    case Requantization::float64: break;
+  }
+  return "float64";
+}
+
 FixedMultiplier fixed_multiplier(double real) {
   if (!(real >= 0 && real < 0x1p30))
     throw InputError(fmt::format("requantization multiplier {}: it must be in [0, 2^30)", real));

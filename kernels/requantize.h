@@ -3,6 +3,7 @@
 // quantization_util (how a real multiplier is decomposed, single and double rounding).
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 namespace qb {
 
@@ -29,6 +30,7 @@ enum class Requantization : std::uint8_t {
   single_rounding,  ///< one 64-bit product, one rounding, ties upward
   float64,          ///< the real product in binary64, ties to even
 };
+std::string_view name_of(Requantization rounding);  ///< "double", "single", "float64"
 
 /// round(accumulator * multiplier), saturated to int32. float64 uses the multiplier's decomposed value.
 std::int32_t requantize(std::int32_t accumulator, const FixedMultiplier& multiplier, Requantization rounding);

@@ -88,6 +88,7 @@ void prepare_weights(ProductLayer& layer) {
     layer.groups.push_back(prepare(
         *layer.info.kernel, layer.info.channels_last > 0 ? channels_last(part, layer.info.channels_last) : part));
   }
+  if (products) read_windows_in_place(*layer.conv, layer.groups);
   layer.info.prepared = &layer.groups[0];
 }
 
@@ -112,6 +113,7 @@ ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const Op
     plan_conv_layer(layer, site);
   else
     plan_dense_layer(layer, site);
+  if (site.node->result) layer.fixed = plan_fixed_result(site, *packed);
   choose_layer_kernel(layer, options);
   prepare_weights(layer);
   return layer;
@@ -140,6 +142,7 @@ void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch
                       run.threads};
   gemm(layer.groups[0], call, scratch);
   if (product) product({index, 0, where.n, &layer.groups[0], &call});
+  if (layer.fixed) return requantize_results(*layer.fixed, layer.rows, 1, y, run.threads);
   if (!layer.has_bias || layer.rows == 0) return;
   const float* c = run.inputs[2]->as<float>().data();
   const BroadcastWalk& walk = layer.bias_walk;
@@ -167,10 +170,12 @@ void run_layer(ProductLayer& layer, const OpRun& run, LayerWorkspaces& workspace
     seen.depthwise = [&](const PreparedMatrix& weights, const DepthwiseCall& call) {
       observer.depthwise({index, &weights, &call});
     };
+  float* y = run.outputs[0]->as<float>().data();
   run_conv({*layer.conv, layer.groups, scaling_of(layer), run.inputs[0]->as<float>().data(),
-            layer.has_bias ? run.inputs[2]->as<float>().data() : nullptr, run.outputs[0]->as<float>().data(),
-            run.threads, seen},
+            layer.has_bias && !layer.fixed ? run.inputs[2]->as<float>().data() : nullptr, y, run.threads, seen},
            workspaces);
+  if (layer.fixed)
+    requantize_results(*layer.fixed, layer.conv->shape.batch, layer.conv->shape.window.positions(), y, run.threads);
 }
 
 }  // namespace qb

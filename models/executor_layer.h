@@ -8,6 +8,7 @@
 #include "kernels/convolution/convolution.h"
 #include "models/broadcast.h"
 #include "models/executor.h"
+#include "models/fixed_result.h"
 #include "models/window.h"
 
 namespace qb {
@@ -18,6 +19,7 @@ struct ProductLayer {
   std::unique_ptr<PackedMatrix> own;   ///< float weights, packed here; null when the model's weight is packed
   std::vector<PreparedMatrix> groups;  ///< one per convolution group; one in all for depthwise
   std::optional<ActivationQuant> activation;
+  std::optional<FixedResult> fixed;  ///< takes the place of the bias
   OpOutput output;
   bool has_bias = false;
 

@@ -78,6 +78,17 @@ void check_values(const Model& model) {
   }
 }
 
+void check_grid(const Node& node, std::string_view what, int bits, float scale, std::int32_t zero) {
+  if (bits < 2 || bits > 8)
+    throw DataError(
+        fmt::format("node '{}' ({}): {}-bit {}s are not known; 2 to 8 are", node.name, node.op, bits, what));
+  const std::int32_t half = std::int32_t(1) << (bits - 1);
+  if (!(scale > 0 && scale <= std::numeric_limits<float>::max() && zero >= -half && zero < half))
+    throw DataError(
+        fmt::format("node '{}' ({}): {} scale {} must be positive and finite, and zero point {} in [{}, {}]", node.name,
+                    node.op, what, scale, zero, -half, half - 1));
+}
+
 /// A packed weight is read as the matrix of Conv, Gemm or MatMul and by nobody else.
 void check_packed_weights(const Model& model) {
   std::map<std::string, std::size_t> matrix_reads, reads;
@@ -98,21 +109,22 @@ void check_packed_weights(const Model& model) {
   }
   for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
     const Node& node = model.graph.nodes[i];
-    if (!node.activation) continue;
-    const ActivationQuant& quant = *node.activation;
-    if (!packed_nodes.contains(i))
-      throw DataError(fmt::format("node '{}' ({}): activations can be quantized only where the weight is packed",
-                                  node.name, node.op));
-    if (quant.bits < 2 || quant.bits > 8)
-      throw DataError(
-          fmt::format("node '{}' ({}): {}-bit activations are not known; 2 to 8 are", node.name, node.op, quant.bits));
-    const std::int32_t half = std::int32_t(1) << (quant.bits - 1);
-    if (quant.is_static && !(quant.scale > 0 && quant.scale <= std::numeric_limits<float>::max() &&
-                             quant.zero >= -half && quant.zero < half))
-      throw DataError(
-          fmt::format("node '{}' ({}): activation scale {} must be positive and finite, and zero point {} in "
-                      "[{}, {}]",
-                      node.name, node.op, quant.scale, quant.zero, -half, half - 1));
+    if (node.activation) {
+      const ActivationQuant& quant = *node.activation;
+      if (!packed_nodes.contains(i))
+        throw DataError(fmt::format("node '{}' ({}): activations can be quantized only where the weight is packed",
+                                    node.name, node.op));
+      check_grid(node, "activation", quant.bits, quant.is_static ? quant.scale : 1.0f,
+                 quant.is_static ? quant.zero : 0);
+    }
+    if (node.result) {
+      if (!node.activation || !node.activation->is_static)
+        throw DataError(
+            fmt::format("node '{}' ({}): its result can be requantized only where its activations are "
+                        "static codes",
+                        node.name, node.op));
+      check_grid(node, "result", node.result->bits, node.result->scale, node.result->zero);
+    }
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "kernels/base/tensor.h"
 #include "kernels/packed_matrix.h"
+#include "kernels/requantize.h"
 
 namespace qb {
 
@@ -23,6 +24,17 @@ struct ActivationQuant {
   bool operator==(const ActivationQuant&) const = default;
 };
 
+/// How the sums of a layer become the codes of its result in integers only, as on processors without floats: sums and
+/// bias at the scale of activations times weights, multiplied in fixed point (models/fixed_result.h). What leaves the
+/// node are the real values of those codes.
+struct ResultQuant {
+  int bits = 8;
+  float scale = 1.0f;
+  std::int32_t zero = 0;  ///< in [-2^(bits-1), 2^(bits-1)-1]; the codes are those of an ActivationQuant of this zero
+  Requantization rounding = Requantization::double_rounding;
+  bool operator==(const ResultQuant&) const = default;
+};
+
 /// One operator with ONNX's name and meaning at the graph's opset. An empty input name means "not given".
 struct Node {
   std::string name;  ///< unique in its graph
@@ -30,6 +42,7 @@ struct Node {
   std::vector<std::string> inputs, outputs;
   std::map<std::string, Attribute, std::less<>> attributes;
   std::optional<ActivationQuant> activation;  ///< only on nodes whose weight is packed
+  std::optional<ResultQuant> result = {};     ///< only on nodes with a static activation
 
   std::int64_t integer_or(std::string_view key, std::int64_t otherwise) const;
   float number_or(std::string_view key, float otherwise) const;

@@ -122,7 +122,21 @@ Json node_to_json(const Node& node) {
                           {"scale", double(node.activation->scale)},
                           {"zero", node.activation->zero}};
   }
+  if (node.result) {
+    json["result"] = {{"bits", node.result->bits},
+                      {"scale", double(node.result->scale)},
+                      {"zero", node.result->zero},
+                      {"rounding", name_of(node.result->rounding)}};
+  }
   return json;
+}
+
+Requantization rounding_from_json(Fields& fields) {
+  const std::string name = fields.text("rounding");
+  for (const Requantization rounding :
+       {Requantization::double_rounding, Requantization::single_rounding, Requantization::float64})
+    if (name == name_of(rounding)) return rounding;
+  fields.fail("rounding", "must be double, single or float64");
 }
 
 Node node_from_json(const Json& value, const std::string& where) {
@@ -141,6 +155,12 @@ Node node_from_json(const Json& value, const std::string& where) {
     Fields quant(*activation, where + ": activation", Blame::peer);
     node.activation = ActivationQuant{quant.flag_or("static", false), int(quant.integer("bits", 2, 8)),
                                       float(quant.number("scale")), std::int32_t(quant.integer("zero", -128, 127))};
+    quant.done();
+  }
+  if (const Json* result = fields.find("result")) {
+    Fields quant(*result, where + ": result", Blame::peer);
+    node.result = ResultQuant{int(quant.integer("bits", 2, 8)), float(quant.number("scale")),
+                              std::int32_t(quant.integer("zero", -128, 127)), rounding_from_json(quant)};
     quant.done();
   }
   fields.done();

@@ -111,10 +111,12 @@ TEST_CASE("a graph survives its JSON text") {
                      {"numbers", std::vector<float>{0.25f, 3.0f}},
                      {"tensor", random_tensor({2, 2}, 9)}};
   model.graph.nodes[0].activation = ActivationQuant{true, 8, 0.05f, -3};
+  model.graph.nodes[0].result = ResultQuant{7, 0.1f, 9, Requantization::single_rounding};
   const std::string text = to_json_text(model.graph);
   const Graph back = graph_from_json(text, "test");
   CHECK(to_json_text(back) == text);
   CHECK(back.nodes[0].activation == model.graph.nodes[0].activation);
+  CHECK(back.nodes[0].result == model.graph.nodes[0].result);
   CHECK(back.nodes[2].number_or("f", 0) == 0.1f);
   CHECK(back.nodes[2].number_or("whole", 0) == 2.0f);
   CHECK(back.nodes[2].number_or("inf", 0) == -std::numeric_limits<float>::infinity());
