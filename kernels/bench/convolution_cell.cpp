@@ -7,13 +7,13 @@
 
 #include "kernels/base/error.h"
 #include "kernels/bench/choice.h"
+#include "kernels/bench/onednn_convolution.h"
 #include "kernels/bench/planes.h"
 #include "kernels/bench/random_matrix.h"
 #include "kernels/convolution/code_images.h"
 #include "kernels/convolution/convolution.h"
 #include "kernels/convolution/weight_order.h"
 #include "kernels/panels.h"
-#include "kernels/peers/convolution.h"
 
 namespace qb {
 
@@ -21,34 +21,7 @@ namespace {
 
 constexpr std::int64_t kProofProducts = std::int64_t(1) << 26;
 
-constexpr Isa kVnni = Isa::avx2 | Isa::avx512 | Isa::avx512vnni;  ///< without it oneDNN's sums of pairs saturate
-
-constexpr KernelInfo kOnednnF32 = {
-    .name = "convolution_f32_onednn", .family = "convolution", .activations = Activations::f32, .peer = true};
-constexpr KernelInfo kOnednnS8 = {.name = "convolution_u8_s8_onednn",
-                                  .family = "convolution",
-                                  .activations = Activations::s8,
-                                  .needs = kVnni,
-                                  .peer = true};
-
 const ConvObserver kNobody;
-
-ConvShape conv_shape(const Planes& planes) {
-  ConvShape shape;
-  shape.batch = planes.batch;
-  shape.in_channels = planes.channels;
-  shape.out_channels = planes.results;
-  shape.window.in[0] = planes.height;
-  shape.window.in[1] = planes.width;
-  shape.window.out[0] = planes.out_height();
-  shape.window.out[1] = planes.out_width();
-  for (std::size_t axis = 0; axis < Window::kAxes; ++axis) {
-    shape.window.kernel[axis] = planes.kernel;
-    shape.window.stride[axis] = planes.stride;
-    shape.window.begin[axis] = shape.window.end[axis] = planes.pad;
-  }
-  return shape;
-}
 
 /// Operands of a cell, and what the reference makes of some of its positions.
 struct Operands {
@@ -118,6 +91,7 @@ class Ours {
     auto& [plan, workspaces] = found->second;
     if (is_new) {
       plan = plan_for(*weights_[0].kernel, threads);
+      read_windows_in_place(plan, weights_);
       workspaces.threads.resize(std::size_t(threads));
       reserve_workspaces(plan, workspaces);
     }
@@ -133,7 +107,7 @@ class Ours {
   ConvPlan plan_for(const KernelInfo& kernel, int threads) const {
     const QuantFormat& format = operands_.weights.format;
     ConvPlan plan;
-    plan.shape = conv_shape(operands_.shape.planes);
+    plan.shape = conv_shape(operands_.shape);
     plan_products(plan, kernel.activations, order_is_free(format, operands_.shape.k), threads);
     return plan;
   }
@@ -144,63 +118,12 @@ class Ours {
   std::map<int, std::pair<ConvPlan, LayerWorkspaces>> plans_;
 };
 
-/// oneDNN's convolution for each number of threads.
-class Onednn {
+/// oneDNN's convolution, made like ours.
+class Onednn : public OnednnCell {
  public:
-  Onednn(const Operands& operands, const KernelInfo& kernel) : operands_(operands) {
-    wanted_.shape = conv_shape(operands.shape.planes);
-    const std::int64_t n = operands.shape.n, k = operands.shape.k;
-    if (kernel.activations == Activations::f32) {
-      values_ = dequantize(operands.weights);
-      wanted_.weights = values_.data();
-      return;
-    }
-    wanted_.kind = operands.codes() ? OnednnConvolutionKind::u8_pixels : OnednnConvolutionKind::u8_planes;
-    wanted_.x_scale = kPlaneScaling.scale;
-    for (const std::uint8_t code : unpack_codes(operands.weights))
-      codes_.push_back(std::int8_t(code - zero_of(operands.weights, 0, 0)));
-    for (std::int64_t j = 0; j < n; ++j)
-      wanted_.w_scale.push_back(operands.weights.scales[std::size_t(operands.weights.parameter_index(j, 0))]);
-    wanted_.weights = codes_.data();
-    if (operands.codes()) make_pixels();
-    QB_EXPECTS(std::ssize(codes_) == n * k);
-  }
-
-  void run(int threads, float* y) {
-    PeerConvolution& convolution = ready_[threads];
-    if (!convolution) {
-      wanted_.threads = threads;
-      convolution = onednn_convolution(wanted_);
-    }
-    convolution(pixels_.empty() ? static_cast<const void*>(operands_.x.data()) : pixels_.data(), y);
-  }
-
- private:
-  /// The input as codes from 0, [N, H, W, C].
-  void make_pixels() {
-    const Planes& planes = operands_.shape.planes;
-    const std::int64_t area = planes.height * planes.width;
-    for (std::int64_t i = 0; i < planes.batch * area; ++i)
-      for (std::int64_t c = 0; c < planes.channels; ++c) {
-        const float value = operands_.x[std::size_t((i / area * planes.channels + c) * area + i % area)];
-        pixels_.push_back(std::uint8_t(std::min(std::nearbyint(value / wanted_.x_scale), 255.0f)));
-      }
-  }
-
-  const Operands& operands_;
-  OnednnConvolutionCase wanted_;
-  std::vector<float> values_;
-  std::vector<std::int8_t> codes_;
-  std::vector<std::uint8_t> pixels_;
-  std::map<int, PeerConvolution> ready_;
+  Onednn(const Operands& operands, const KernelInfo& kernel)
+      : OnednnCell(operands.shape, operands.weights, kernel, operands.x.data()) {}
 };
-
-/// Whether oneDNN has weights like these: float32, or integers by channel around one zero.
-const KernelInfo* peer_for(const QuantFormat& format) {
-  if (format.kind == CodeKind::f32) return &kOnednnF32;
-  const bool integers = format.kind == CodeKind::integer && !format.zeros && !format.offsets;
-  return integers && format.sharing == Sharing::channel && format.scale == ScaleType::f32 ? &kOnednnS8 : nullptr;
-}
 
 template <class Convolution>
 void add_candidate(const KernelInfo& kernel, const Operands& operands, std::vector<Candidate>& candidates) {
@@ -226,6 +149,7 @@ std::vector<TableRow> measure_convolution(const Bench& bench, const Options& opt
   const bool codes = shape.work == Work::convolution_of_codes;
   const auto fits = [&](const KernelInfo& kernel) {
     if (!includes(host_isa(), kernel.needs)) return false;
+    if (kernel.activations == Activations::bf16) return format.kind == CodeKind::bf16;
     return kernel.activations == Activations::s8 || (kernel.activations == Activations::f32 && !codes);
   };
   const auto is_asked = [&](const KernelInfo& kernel) {
@@ -247,8 +171,8 @@ std::vector<TableRow> measure_convolution(const Bench& bench, const Options& opt
   };
   for (const KernelInfo& kernel : kernels())
     if (is_asked(kernel)) add(kernel, add_candidate<Ours>);
-  const KernelInfo* peer = peer_for(format);
-  if (has_onednn() && peer != nullptr && fits(*peer) && is_wanted(*peer, options.kernels, format, shape.k, shape.m))
+  const KernelInfo* peer = onednn_convolution_for(shape.work, format);
+  if (peer != nullptr && fits(*peer) && is_wanted(*peer, options.kernels, format, shape.k, shape.m))
     add(*peer, add_candidate<Onednn>);
   return measure_cell(bench, format, shape, options.threads, candidates);
 }

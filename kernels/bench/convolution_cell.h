@@ -12,8 +12,8 @@ namespace qb {
 /// limit is the arithmetic of the activations.
 ///
 /// Work::convolution            float32 planes to float32 planes. With int8 activations the input is quantized once, by
-/// a
-///                              fixed scale to codes from -128, as after a ReLU; oneDNN quantizes to the same codes.
+///                              a fixed scale to codes from -128, as after a ReLU; oneDNN quantizes to the same codes.
+///                              With bf16 weights the activations become bf16 too.
 /// Work::convolution_of_codes   the same between codes that lie as each kernel wants them and results as pixels; int8
 ///                              activations only, so empty for other formats.
 ///

@@ -1,9 +1,15 @@
 #include "kernels/bench/depthwise_cell.h"
 
-#include <algorithm>
-#include <map>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include "kernels/base/error.h"
 #include "kernels/bench/choice.h"
+#include "kernels/bench/onednn_convolution.h"
 #include "kernels/bench/planes.h"
 #include "kernels/bench/random_matrix.h"
 #include "kernels/depthwise.h"
@@ -15,16 +21,19 @@ namespace {
 
 /// Input and result of one kernel, one behind the other: what a plain read of as much memory reads.
 struct Convolution {
-  PreparedMatrix weights;
+  const KernelInfo* kernel = nullptr;
+  PreparedMatrix weights;                      ///< of ours
+  std::unique_ptr<OnednnCell> peer = nullptr;  ///< or oneDNN
   Buffer planes;
   std::int64_t y_offset = 0, y_size = 0;  ///< floats
   DepthwiseScratch scratch;
 
   float* y() { return planes.as<float>() + y_offset; }
+  std::vector<float> result() { return {y(), y() + y_size}; }
 };
 
-Convolution convolution_of(const PreparedMatrix& weights, const LayerShape& shape) {
-  Convolution one{.weights = weights, .planes = {}, .scratch = {}};
+Convolution convolution_of(const KernelInfo& kernel, const LayerShape& shape) {
+  Convolution one{.kernel = &kernel, .weights = {}, .planes = {}, .scratch = {}};
   const Planes& planes = shape.planes;
   const std::int64_t x_size = planes.batch * planes.channels * planes.height * planes.width;
   one.y_offset = round_up(x_size, 16);
@@ -34,7 +43,14 @@ Convolution convolution_of(const PreparedMatrix& weights, const LayerShape& shap
   return one;
 }
 
+Convolution our_convolution(const PreparedMatrix& weights, const LayerShape& shape) {
+  Convolution one = convolution_of(*weights.kernel, shape);
+  one.weights = weights;
+  return one;
+}
+
 void convolve(Convolution& one, const LayerShape& shape, int threads) {
+  if (one.peer) return one.peer->run(threads, one.y());
   const Planes& planes = shape.planes;
   DepthwiseCall call;
   call.batch = planes.batch;
@@ -48,7 +64,7 @@ void convolve(Convolution& one, const LayerShape& shape, int threads) {
     call.pad[axis] = planes.pad;
   }
   call.x = one.planes.as<float>();
-  if (one.weights.kernel->activations == Activations::s8) call.scaling = kPlaneScaling;
+  if (one.kernel->activations == Activations::s8) call.scaling = kPlaneScaling;
   call.y = one.y();
   call.threads = threads;
   depthwise(one.weights, call, one.scratch);
@@ -58,6 +74,52 @@ void convolve(Convolution& one, const LayerShape& shape, int threads) {
 double read_rate(const Convolution& one, int threads, std::int64_t runs) {
   const std::int64_t size = std::int64_t(one.planes.size()) / (4096 * threads) * 4096 * threads;
   return size == 0 ? 0 : read_rate_now(one.planes.data(), size, threads, runs);
+}
+
+/// What the reference gives, and the sums of |x w| of the same results: x is not negative.
+struct Expected {
+  std::vector<float> values, magnitudes;
+};
+
+PackedMatrix magnitudes_of(const PackedMatrix& weights) {
+  std::vector<float> values = dequantize(weights);
+  for (float& value : values) value = std::abs(value);
+  return pack_f32({values.data(), weights.n, weights.k, weights.k});
+}
+
+Expected expected_of(Activations activations, const PackedMatrix& weights, const LayerShape& shape) {
+  const auto by_reference = [&](Activations with, const PackedMatrix& w) {
+    const KernelInfo* reference =
+        choose_kernel("reference", with, w.format, w.k, /*rows=*/1, host_isa(), Operation::depthwise);
+    QB_EXPECTS(reference != nullptr);
+    Convolution one = our_convolution(prepare(*reference, w), shape);
+    convolve(one, shape, /*threads=*/1);
+    return one.result();
+  };
+  return {by_reference(activations, weights), by_reference(Activations::f32, magnitudes_of(weights))};
+}
+
+/// Ours promise the bits of the reference; a peer that adds floats in another order keeps the bound.
+Comparison compare_with(const Expected& expected, const PackedMatrix& weights, Convolution& one) {
+  const std::span<const float> got(one.y(), std::size_t(one.y_size));
+  if (!one.kernel->peer) return compare_exactly(expected.values, got);
+  return compare_within(rounding_bound(*one.kernel, weights), expected.magnitudes, expected.values, got);
+}
+
+/// oneDNN's, where it has one and it is wanted.
+void add_peer(const Options& options, const PackedMatrix& weights, const LayerShape& shape,
+              std::vector<Convolution>& all, std::vector<std::string>& missing) {
+  const KernelInfo* peer = onednn_convolution_for(shape.work, weights.format);
+  if (peer == nullptr || !includes(host_isa(), peer->needs)) return;
+  if (!is_wanted(*peer, options.kernels, weights.format, shape.k, shape.m)) return;
+  Convolution one = convolution_of(*peer, shape);
+  one.peer = std::make_unique<OnednnCell>(shape, weights, *peer, one.planes.as<float>());
+  try {
+    convolve(one, shape, /*threads=*/1);  // what it cannot do it says now
+    all.push_back(std::move(one));
+  } catch (const Unsupported& error) {
+    missing.push_back(fmt::format("{} on {}: {}", peer->name, to_text(weights.format), error.what()));
+  }
 }
 
 }  // namespace
@@ -71,25 +133,20 @@ std::vector<TableRow> measure_depthwise(const Bench& bench, const Options& optio
     return !long_reference && is_wanted(kernel, options.kernels, format, shape.k, positions);
   };
   std::vector<Convolution> all;
-  std::map<const KernelInfo*, std::vector<float>> expected;
-  for (const PreparedMatrix& prepared : prepare_wanted(Operation::depthwise, weights, wanted, missing)) {
-    all.push_back(convolution_of(prepared, shape));
-    const KernelInfo& reference = reference_of(*prepared.kernel);
-    if (expected.contains(&reference)) continue;
-    Convolution right = convolution_of(prepare(reference, weights), shape);
-    convolve(right, shape, /*threads=*/1);
-    expected[&reference].assign(right.y(), right.y() + right.y_size);
-  }
+  for (const PreparedMatrix& prepared : prepare_wanted(Operation::depthwise, weights, wanted, missing))
+    all.push_back(our_convolution(prepared, shape));
+  add_peer(options, weights, shape, all, missing);
+  std::map<Activations, Expected> expected;
+  for (const Convolution& one : all)
+    if (!expected.contains(one.kernel->activations))
+      expected[one.kernel->activations] = expected_of(one.kernel->activations, weights, shape);
   std::vector<Candidate> candidates;
   for (Convolution& one : all) {
-    Candidate candidate{.kernel = one.weights.kernel,
-                        .bytes = 4 * (one.y_offset + one.y_size),
-                        .arithmetic = arithmetic_of(*one.weights.kernel)};
+    Candidate candidate{
+        .kernel = one.kernel, .bytes = 4 * (one.y_offset + one.y_size), .arithmetic = arithmetic_of(*one.kernel)};
     candidate.run = [&](int threads) { convolve(one, shape, threads); };
     candidate.result = [&] { return std::as_bytes(std::span(one.y(), std::size_t(one.y_size))); };
-    candidate.compare = [&] {
-      return compare_exactly(expected.at(&reference_of(*one.weights.kernel)), {one.y(), std::size_t(one.y_size)});
-    };
+    candidate.compare = [&] { return compare_with(expected.at(one.kernel->activations), weights, one); };
     candidate.read_rate = [&](int threads, std::int64_t runs, std::size_t) { return read_rate(one, threads, runs); };
     candidates.push_back(std::move(candidate));
   }

@@ -100,7 +100,7 @@ const char* const kUsage =
     "  --shapes=FILE     a shape per line, as in configs/shapes; may be repeated (default: square-4096.txt,\n"
     "                    resnet-3x3.txt, depthwise.txt and rows.txt for the table, else all of configs/shapes)\n"
     "  --formats=LIST    weight formats, separated by commas (default: of products all that have a family, of\n"
-    "                    convolutions f32 and q8c)\n"
+    "                    convolutions f32, bf16 and q8c)\n"
     "  --threads=LIST    threads per product (default: 1,2 for the table where there are two, else 1)\n"
     "Without --table and --document: Google Benchmark's report and options, among them\n"
     "  --benchmark_filter=REGEX  --benchmark_min_time=SECONDS (default: 0.1)  --benchmark_repetitions=N\n"
@@ -113,7 +113,7 @@ std::vector<std::string> default_formats() {
           "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
 }
 
-std::vector<std::string> default_plane_formats() { return {"f32", "q8c"}; }
+std::vector<std::string> default_plane_formats() { return {"f32", "bf16", "q8c"}; }
 
 Options read_options(const std::vector<std::string_view>& arguments, const std::filesystem::path& shapes_folder) {
   Options options;

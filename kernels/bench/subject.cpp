@@ -98,12 +98,18 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
 }
 
 Comparison compare_exactly(std::span<const float> expected, std::span<const float> got) {
-  Comparison result;
+  return compare_within(0, {}, expected, got);
+}
+
+Comparison compare_within(double bound, std::span<const float> magnitudes, std::span<const float> expected,
+                          std::span<const float> got) {
+  Comparison result{.error = 0, .bound = bound, .fault = {}};
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (got[i] == expected[i]) continue;
-    if (result.fault.empty())
+    const double difference = std::abs(double(got[i]) - double(expected[i]));
+    const double unit = magnitudes.empty() ? 1.0 : double(magnitudes[i]);
+    if (!(difference <= bound * unit) && result.fault.empty())
       result.fault = fmt::format("wrong result: value {} is {} instead of {}", i, got[i], expected[i]);
-    result.error = std::max(result.error, std::abs(double(got[i]) - double(expected[i])));
+    if (difference > 0) result.error = std::max(result.error, difference / unit);
   }
   return result;
 }

@@ -42,6 +42,10 @@ Comparison compare(const KernelInfo& kernel, const Problem& problem, const Expec
 /// Likewise where a variant must give the reference's values, all of them.
 Comparison compare_exactly(std::span<const float> expected, std::span<const float> got);
 
+/// Likewise where a value may differ by `bound` times its magnitude.
+Comparison compare_within(double bound, std::span<const float> magnitudes, std::span<const float> expected,
+                          std::span<const float> got);
+
 /// Bytes that are too many for every cache to keep any of them until its turn comes again: 192 MiB or six last-level
 /// caches, whichever is more.
 std::int64_t cold_bytes();

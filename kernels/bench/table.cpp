@@ -124,6 +124,7 @@ std::vector<OtherCell> other_cells(const Options& options) {
       continue;
     }
     for (const QuantFormat& format : options.plane_formats) {
+      if (shape.work == Work::depthwise && format.kind == CodeKind::bf16) continue;  // no family multiplies so
       cells.push_back({shape, format});
       if (shape.work != Work::convolution || format.kind != CodeKind::integer || !order_is_free(format, shape.k))
         continue;

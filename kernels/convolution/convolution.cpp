@@ -7,6 +7,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/convolution/code_images.h"
+#include "kernels/convolution/in_place.h"
 #include "kernels/convolution/patches.h"
 #include "kernels/convolution/variants.h"
 #include "kernels/panels.h"
@@ -220,7 +221,7 @@ void run_depthwise(const ConvRun& run, DepthwiseScratch& scratch) {
 }  // namespace
 
 std::int64_t LayerWorkspaces::bytes() const {
-  std::int64_t bytes = std::int64_t(images.size()) + depthwise.bytes();
+  std::int64_t bytes = std::int64_t(images.size() + pixel_sums.size()) + depthwise.bytes();
   for (const TileWorkspace& thread : threads) bytes += thread.bytes();
   return bytes;
 }
@@ -257,9 +258,12 @@ void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces) {
     if (std::int64_t(buffer.size()) < bytes) buffer = Buffer(std::size_t(bytes));
   };
   const ConvShape& shape = plan.shape;
+  if (plan.in_place.products) reserve_in_place(plan, workspaces);
   for (TileWorkspace& workspace : workspaces.threads) {
-    grow(workspace.patches, plan.tile_rows * patch_bytes(plan));
-    grow(workspace.results, plan.tile_rows * shape.out_channels * std::int64_t(sizeof(float)));
+    if (!plan.in_place.products) {
+      grow(workspace.patches, plan.tile_rows * patch_bytes(plan));
+      grow(workspace.results, plan.tile_rows * shape.out_channels * std::int64_t(sizeof(float)));
+    }
     if (plan.path == ConvPath::code_pixels) grow(workspace.planes, block_bytes(shape));
   }
   if (makes_codes(plan)) grow(workspaces.images, plan.wave * images_bytes(plan));
@@ -271,7 +275,10 @@ void run_conv(const ConvRun& run, LayerWorkspaces& workspaces) {
   for (std::int64_t first = 0; first < run.plan.shape.batch; first += run.plan.wave) {
     const Wave wave{.first = first, .count = std::min(run.plan.wave, run.plan.shape.batch - first)};
     if (makes_codes(run.plan)) make_code_images(run, wave.first, wave.count, workspaces);
-    run_tiles(run, wave, workspaces);
+    if (run.plan.in_place.products)
+      run_in_place(run, {wave.first, wave.count}, workspaces);
+    else
+      run_tiles(run, wave, workspaces);
   }
 }
 
@@ -279,6 +286,7 @@ void run_on_codes(const ConvRun& run, LayerWorkspaces& workspaces) {
   const ConvShape& shape = run.plan.shape;
   QB_EXPECTS(run.plan.path == ConvPath::code_pixels && run.plan.wave == shape.batch && run.bias == nullptr);
   QB_EXPECTS(shape.groups < shape.out_channels || shape.groups == 1);
+  if (run.plan.in_place.products) return run_in_place(run, {0, shape.batch, /*to_pixels=*/true}, workspaces);
   run_tiles(run, {0, shape.batch, /*to_pixels=*/true}, workspaces);
 }
 

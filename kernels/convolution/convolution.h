@@ -5,21 +5,25 @@
 #include <vector>
 
 #include "kernels/convolution/window.h"
+#include "kernels/convolution/window_products.h"
 #include "kernels/depthwise.h"
 
 namespace qb {
 
 /// What one thread needs to carry out tiles of a convolution; grows to the largest layer and stays.
 struct TileWorkspace {
-  Buffer patches, results, planes;
+  Buffer patches, results, planes, window_sums;
   GemmScratch scratch;
-  std::int64_t bytes() const { return std::int64_t(patches.size() + results.size() + planes.size()) + scratch.bytes(); }
+  std::int64_t bytes() const {
+    return std::int64_t(patches.size() + results.size() + planes.size() + window_sums.size()) + scratch.bytes();
+  }
 };
 
 /// What all threads need together.
 struct LayerWorkspaces {
   std::vector<TileWorkspace> threads;
-  Buffer images;  ///< codes of whole samples
+  Buffer images;      ///< codes of whole samples
+  Buffer pixel_sums;  ///< of the images' pixels
   DepthwiseScratch depthwise;
   std::int64_t bytes() const;
 };
@@ -41,12 +45,21 @@ struct CodeImage {
   std::int64_t bytes() const { return rows * columns * pixel_stride; }
 };
 
+/// For products that read the pixels in place; without `products` rows of windows are gathered.
+struct InPlace {
+  WindowProductsFn products = nullptr;
+  PixelSumsFn pixel_sums = nullptr;
+  std::vector<std::int32_t> position_sums;  ///< [groups][kernel positions][sum_stride], as WindowProductsArgs
+  std::int64_t sum_stride = 0;
+};
+
 struct ConvPlan {
   ConvShape shape;
   ConvPath path = ConvPath::float_rows;
   std::int64_t tile_rows = 0;  ///< patches per product
   std::int64_t wave = 1;       ///< samples whose codes are made at once, and whose patches may share a tile
   CodeImage image;             ///< code_pixels only
+  InPlace in_place;            ///< set by read_windows_in_place()
   bool per_sample = false;     ///< dynamic activations: one scale per sample, hence no tile of two samples
   std::vector<float> sample_scale;
 };
@@ -61,11 +74,16 @@ void plan_products(ConvPlan& plan, Activations activations, bool order_is_free, 
 /// True where the kernels see the weights of more than one channel and pixel in H, W, C order.
 bool reorders_weights(const ConvPlan& plan);
 
+/// Completes a plan for weights that are prepared, in the order that it asks for: their products need no rows of
+/// windows where the kernel has a variant that reads pixels in place (gemm_s8_q8_avx512vnni, channels a multiple of 4).
+/// The results are the same bits. From then on the plan may be run with these weights only.
+void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& weights);
+
 /// Makes the workspaces, one per thread, large enough.
 void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces);
 
-/// Called after every call of a kernel, on the caller's thread, with the very operands that it read and the result that
-/// it wrote; while `product` is set, one thread does all tiles.
+/// Called after every call of a kernel, on the caller's thread, with the operands that it read (of windows read in
+/// place the rows that they stand for) and the result that it wrote; while `product` is set, one thread does all tiles.
 struct ConvObserver {
   /// Rows [begin, begin + count) of the layer's weights.
   std::function<void(std::int64_t begin, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call)>

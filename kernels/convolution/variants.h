@@ -2,11 +2,13 @@
 #pragma once
 #include "kernels/base/cpu.h"
 #include "kernels/convolution/add_transposed.h"
+#include "kernels/convolution/convolution.h"
 #include "kernels/convolution/patch_rows.h"
 
 namespace qb {
 
 GatherRunsFn gather_runs(Isa isa);
 AddTransposedFn add_transposed(Isa isa);
+InPlace in_place_variant(const KernelInfo& kernel);  ///< its functions alone; null where the kernel has none
 
 }  // namespace qb

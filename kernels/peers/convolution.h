@@ -11,15 +11,16 @@ namespace qb {
 
 /// What a convolution by oneDNN reads and writes. Weights are [out_channels, in_channels / groups, height, width].
 enum class OnednnConvolutionKind : std::uint8_t {
-  f32_planes,  ///< float32 planes to float32 planes, float32 weights
-  u8_planes,   ///< the same with uint8 codes between: round(x / x_scale), saturated; int8 weights
-  u8_pixels,   ///< uint8 codes [N, H, W, C] to float32 [N, H, W, C], int8 weights
+  f32_planes,   ///< float32 planes to float32 planes, float32 weights
+  bf16_planes,  ///< the same with bf16 between, rounded to nearest even; bf16 weights
+  u8_planes,    ///< likewise with uint8 codes between: round(x / x_scale), saturated; int8 weights
+  u8_pixels,    ///< uint8 codes [N, H, W, C] to float32 [N, H, W, C], int8 weights
 };
 
 struct OnednnConvolutionCase {
   OnednnConvolutionKind kind = OnednnConvolutionKind::f32_planes;
   ConvShape shape;                ///< no dilation; groups 1 or depthwise
-  const void* weights = nullptr;  ///< float32 or int8; not needed later
+  const void* weights = nullptr;  ///< float32, bf16 or int8; not needed later
   float x_scale = 1.0f;           ///< a power of two, so that oneDNN's multiplication by its inverse is exact
   std::vector<float> w_scale;     ///< [out_channels], of integer weights
   int threads = 1;

@@ -1,4 +1,5 @@
 #include <memory>
+#include <utility>
 
 #include "kernels/base/buffer.h"
 #include "kernels/base/error.h"
@@ -18,6 +19,15 @@ dnnl_memory_desc_t described(int count, const dnnl_dims_t sizes, dnnl_data_type_
   return made;
 }
 
+/// What is multiplied: activations and weights.
+std::pair<dnnl_data_type_t, dnnl_data_type_t> inner_types(Kind kind) {
+  switch (kind) {
+    case Kind::f32_planes: return {dnnl_f32, dnnl_f32};
+    case Kind::bf16_planes: return {dnnl_bf16, dnnl_bf16};
+    default: return {dnnl_u8, dnnl_s8};
+  }
+}
+
 /// A tensor as others have it, without a layout as `any`.
 struct Tensors {
   dnnl_memory_desc_t x, w, y;
@@ -26,16 +36,16 @@ struct Tensors {
 Tensors tensors_of(const OnednnConvolutionCase& wanted, bool any) {
   const ConvShape& shape = wanted.shape;
   const Window& window = shape.window;
-  const bool integer = wanted.kind != Kind::f32_planes, pixels = wanted.kind == Kind::u8_pixels;
+  const bool pixels = wanted.kind == Kind::u8_pixels;
   const dnnl_dims_t x = {shape.batch, shape.in_channels, window.in[0], window.in[1]};
   const dnnl_dims_t y = {shape.batch, shape.out_channels, window.out[0], window.out[1]};
   const dnnl_dims_t dense = {shape.out_channels, shape.in_channels, window.kernel[0], window.kernel[1]};
   const dnnl_dims_t grouped = {shape.groups, shape.out_channels / shape.groups, shape.in_channels / shape.groups,
                                window.kernel[0], window.kernel[1]};
-  const dnnl_data_type_t inner = integer ? dnnl_u8 : dnnl_f32, outer = any || pixels ? inner : dnnl_f32;
+  const auto [inner, weights] = inner_types(wanted.kind);
+  const dnnl_data_type_t outer = any || pixels ? inner : dnnl_f32;
   const auto order = [&](dnnl_format_tag_t own) { return any ? dnnl_format_tag_any : own; };
   const dnnl_format_tag_t planes = pixels ? dnnl_nhwc : dnnl_nchw;
-  const dnnl_data_type_t weights = integer ? dnnl_s8 : dnnl_f32;
   return {described(4, x, outer, order(planes)),
           shape.groups > 1 ? described(5, grouped, weights, order(dnnl_goihw))
                            : described(4, dense, weights, order(dnnl_oihw)),

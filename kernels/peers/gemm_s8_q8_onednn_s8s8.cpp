@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
-#include "kernels/panels.h"
 #include "kernels/peers/dense_rows.h"
 #include "kernels/peers/integer_columns.h"
 #include "kernels/peers/onednn_matmul.h"
@@ -11,8 +9,6 @@
 namespace qb {
 
 namespace {
-
-constexpr std::int64_t kFront = 64;  ///< int64: where the weights of u8 * s8 begin
 
 /// oneDNN 2.6.3 carries the sums of s8 * s8 through float32: those of 2^24 and more may be rounded.
 bool may_be_rounded(const float* products, std::int64_t count) {
@@ -26,28 +22,18 @@ bool may_be_rounded(const float* products, std::int64_t count) {
 }  // namespace
 
 Buffer prepare_s8_q8_onednn_s8s8(const PackedMatrix& weights) {
-  const Buffer own = integer_columns(OnednnTypes::s8_s8_s32, weights), other = prepare_s8_q8_onednn(weights);
-  const std::int64_t behind = kFront + round_up(std::int64_t(own.size()), 64);
-  Buffer both(std::size_t(behind) + other.size());
-  *both.as<std::int64_t>() = behind;
-  std::memcpy(both.data() + kFront, own.data(), own.size());
-  std::memcpy(both.data() + behind, other.data(), other.size());
-  return both;
+  return integer_columns(OnednnTypes::s8_s8_s32, weights);
 }
 
 /// Again as u8 * s8 where a sum may have been rounded.
 void gemm_s8_q8_onednn_s8s8(const GemmArgs& args) {
   thread_local std::vector<std::int8_t> a_room;
   thread_local std::vector<float> y_room;
-  const auto* bytes = static_cast<const std::byte*>(args.w);
-  GemmArgs own = args, other = args;
-  own.w = bytes + kFront;
-  other.w = bytes + *static_cast<const std::int64_t*>(args.w);
   const auto* a = dense_rows(static_cast<const std::int8_t*>(args.a), args.m, args.k, args.a_stride, a_room);
   float* products = dense_results(args.y, args.m, args.n, args.y_stride, y_room);  // int32 for now
-  onednn_multiply({OnednnTypes::s8_s8_s32, args.m, args.n, args.k, a, library_weights(own), products, args.threads});
-  if (may_be_rounded(products, args.m * args.n)) return gemm_s8_q8_onednn(other);
-  scale_products(own, /*shift=*/0, products);
+  onednn_multiply({OnednnTypes::s8_s8_s32, args.m, args.n, args.k, a, library_weights(args), products, args.threads});
+  if (may_be_rounded(products, args.m * args.n)) return gemm_s8_q8_onednn(args);
+  scale_products(args, /*shift=*/0, products);
 }
 
 }  // namespace qb

@@ -59,6 +59,7 @@ struct Product {
 Product make_product(const OnednnCall& call) {
   dnnl_memory_desc_t w;
   std::memcpy(&w, call.w, sizeof w);
+  if (call.types != OnednnTypes::s8_s8_s32) w.extra = {};
   const ElementTypes element = types_of(call.types);
   const dnnl_primitive_desc_t description = describe_product(call.types, call.m, call.n, call.k, w);
   Product made;

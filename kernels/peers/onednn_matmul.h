@@ -11,7 +11,7 @@ enum class OnednnTypes : std::uint8_t {
   f32,        ///< all float32
   bf16,       ///< bf16 * bf16 into float32
   u8_s8_s32,  ///< u8 * s8 into int32, exact modulo 2^32
-  s8_s8_s32,  ///< s8 * s8 likewise
+  s8_s8_s32,  ///< s8 * s8 into int32 by way of float32; its weights are good for u8_s8_s32 too
 };
 
 /// The weights in the layout that oneDNN asks for, after `front` bytes (a multiple of 64) left to the caller. `w` is

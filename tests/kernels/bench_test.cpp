@@ -27,7 +27,8 @@ Options options_of(const std::vector<std::string_view>& arguments) { return read
 
 /// A table of two formats on small products, as the program makes it.
 Table small_table() {
-  Options options = options_of({"--table", "--formats=f32,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
+  Options options =
+      options_of({"--table", "--formats=f32,bf16,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
   options.shapes = parse_shapes(
       "1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2\n"
       "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2\nrows m=3 k=4100",
@@ -160,6 +161,11 @@ TEST_CASE("convolutions are measured between planes, of int8 also between codes,
   const bool integers = has_onednn() && includes(host_isa(), Isa::avx512vnni);
   CHECK(count(Work::convolution, "convolution_u8_s8_onednn") == integers);
   CHECK(count(Work::convolution_of_codes, "convolution_u8_s8_onednn") == integers);
+  CHECK(count(Work::depthwise, "depthwise_f32_onednn") == has_onednn());
+  CHECK(count(Work::depthwise, "depthwise_u8_s8_onednn") == integers);
+  CHECK(count(Work::convolution, "gemm_bf16_bf16_ref") == 1);
+  const bool bf16 = has_onednn() && includes(host_isa(), Isa::avx512bf16);
+  CHECK(count(Work::convolution, "convolution_bf16_onednn") == bf16);
   for (const TableRow& row : table.rows) {
     if (row.shape.work != Work::convolution_of_codes) continue;
     CHECK(to_text(row.shape) == "2 x 20 x 9 x 11 to 24, 3 x 3 / 2, codes");

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "kernels/base/cpu.h"
+#include "kernels/base/small_floats.h"
 #include "kernels/peers/convolution.h"
 #include "kernels/quant_format.h"
 #include "tests/kernels/gemm_case.h"
@@ -83,7 +84,11 @@ TEST_CASE("oneDNN's convolution gives what the definition gives on numbers that 
   std::vector<std::int8_t> codes;
   for (int i = 0; i < 2 * 3 * 4 * 6; ++i) x.push_back(float(i * 7 % 16) / 16);
   for (int i = 0; i < 5 * 3 * 9; ++i) codes.push_back(std::int8_t(i * 5 % 13 - 6));
-  for (const std::int8_t code : codes) w.push_back(code);
+  std::vector<std::uint16_t> halves;
+  for (const std::int8_t code : codes) {
+    w.push_back(code);
+    halves.push_back(bf16_from_f32(code));
+  }
   const auto at = [&](int sample, int channel, int row, int column) {
     const bool inside = row >= 0 && row < 4 && column >= 0 && column < 6;
     return inside ? x[std::size_t(((sample * 3 + channel) * 4 + row) * 6 + column)] : 0.0f;
@@ -102,6 +107,13 @@ TEST_CASE("oneDNN's convolution gives what the definition gives on numbers that 
     wanted.w_scale = {};
     onednn_convolution(wanted)(x.data(), y.data());
     CHECK(y == right);
+    if (includes(host_isa(), Isa::avx512bf16)) {
+      wanted.kind = OnednnConvolutionKind::bf16_planes;
+      wanted.weights = halves.data();
+      std::ranges::fill(y, 0.0f);
+      onednn_convolution(wanted)(x.data(), y.data());
+      CHECK(y == right);
+    }
     if (!includes(host_isa(), Isa::avx512vnni)) continue;
     wanted.kind = OnednnConvolutionKind::u8_planes;
     wanted.weights = codes.data();

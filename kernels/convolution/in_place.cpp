@@ -1,0 +1,236 @@
+#include "kernels/convolution/in_place.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
+#include "kernels/convolution/code_images.h"
+#include "kernels/convolution/variants.h"
+#include "kernels/gemm_s8_q8/gemm_s8_q8.h"
+#include "kernels/panels.h"
+
+namespace qb {
+
+namespace {
+
+constexpr std::int64_t kPanel = 64;
+constexpr std::int64_t kUnitBytes = std::int64_t(256) << 10;  ///< results that wait to become planes
+
+std::int64_t group_channels(const ConvShape& shape) { return shape.in_channels / shape.groups; }
+
+/// Sums over the channels of each position of the kernel of the codes in the panels of gemm_s8_q8_avx512vnni.
+void sum_positions(const PreparedMatrix& weights, std::int64_t channels, std::int64_t area, std::int64_t stride,
+                   std::int32_t* sums) {
+  const auto* codes = weights.bytes.as<std::uint8_t>() + weights.bytes.as<S8Q8>()->codes;
+  for (std::int64_t j = 0; j < weights.n; ++j) {
+    const std::int64_t first = j / kPanel * kPanel, width = std::min(kPanel, round_up(weights.n - first, 16));
+    const std::uint8_t* column = codes + first * weights.k + (j - first) * 4;
+    for (std::int64_t p = 0; p < area; ++p)
+      for (std::int64_t t = p * channels; t < (p + 1) * channels; ++t)
+        sums[p * stride + j] += column[t / 4 * width * 4 + t % 4];
+  }
+}
+
+/// How the results of the samples are divided: rows counted over all samples, columns of one group's product.
+struct Units {
+  std::int64_t rows = 0, row_parts = 1, columns = 0, column_parts = 1;
+
+  std::int64_t count() const { return row_parts * column_parts; }
+  std::int64_t first_row(std::int64_t part) const { return rows * part / row_parts; }
+  std::int64_t first_column(std::int64_t part) const {
+    const std::int64_t panels = (columns + kPanel - 1) / kPanel;
+    return std::min(columns, panels * part / column_parts * kPanel);
+  }
+};
+
+/// Rows of results of so many columns that a unit may have.
+std::int64_t most_rows(const ConvShape& shape, std::int64_t columns) {
+  return std::max<std::int64_t>(1, kUnitBytes / (4 * shape.window.out[1] * columns));
+}
+
+/// Whole rows of results and whole panels of columns, in parts of equal size for the threads where there are such.
+Units units_of(const ConvShape& shape, std::int64_t samples, int threads) {
+  Units units;
+  units.rows = samples * shape.window.out[0];
+  units.columns = shape.out_channels / shape.groups;
+  const std::int64_t panels = (units.columns + kPanel - 1) / kPanel;
+  if (panels % threads == 0) units.column_parts = threads;
+  const std::int64_t columns = round_up((units.columns + units.column_parts - 1) / units.column_parts, kPanel);
+  const std::int64_t most = most_rows(shape, columns);
+  const std::int64_t step = units.column_parts == threads ? 1 : threads;
+  units.row_parts = std::min(units.rows, round_up((units.rows + most - 1) / most, step));
+  return units;
+}
+
+/// sums[i * out width + ox] = sum over the window of its pixels' sums, for result rows [begin, end) of one image.
+void sum_windows(const ConvPlan& plan, const std::int32_t* pixels, std::int64_t begin, std::int64_t end,
+                 std::int32_t* sums) {
+  const Window& window = plan.shape.window;
+  const std::int64_t width = window.out[1], step = window.stride[1];
+  for (std::int64_t oy = begin; oy < end; ++oy, sums += width) {
+    std::fill_n(sums, width, 0);
+    for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
+      const std::int32_t* row = pixels + (oy * window.stride[0] + ky * window.dilation[0]) * plan.image.columns;
+      for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx, row += window.dilation[1])
+        for (std::int64_t ox = 0; ox < width; ++ox) sums[ox] += row[ox * step];
+    }
+  }
+}
+
+struct Task {
+  const ConvRun& run;
+  const ImagesOfRun& samples;
+  LayerWorkspaces& workspaces;
+  Units units;
+
+  const ConvPlan& plan() const { return run.plan; }
+  std::int64_t pixels() const { return plan().image.rows * plan().image.columns; }
+};
+
+/// Rows [begin, end) of the result of one sample and group by columns [n_begin, n_end).
+struct Piece {
+  std::int64_t sample, g, begin, end, n_begin, n_end;
+};
+
+WindowProductsArgs args_of(const Task& task, const Piece& piece, std::int32_t* window_sums, float* y,
+                           std::int64_t y_stride) {
+  const ConvPlan& plan = task.plan();
+  const Window& window = plan.shape.window;
+  const std::int64_t image = piece.g * task.samples.count + piece.sample;
+  WindowProductsArgs args{};
+  args.image = task.workspaces.images.as<std::int8_t>() + image * plan.image.bytes();
+  args.channels = group_channels(plan.shape);
+  args.columns = plan.image.columns;
+  for (std::size_t axis = 0; axis < Window::kAxes; ++axis) {
+    args.inside_begin[axis] = window.begin[axis];
+    args.inside_end[axis] = window.begin[axis] + window.in[axis];
+    args.kernel[axis] = window.kernel[axis];
+    args.stride[axis] = window.stride[axis];
+    args.dilation[axis] = window.dilation[axis];
+  }
+  args.row_begin = piece.begin;
+  args.row_end = piece.end;
+  args.row_length = window.out[1];
+  sum_windows(plan, task.workspaces.pixel_sums.as<std::int32_t>() + image * task.pixels(), piece.begin, piece.end,
+              window_sums);
+  args.window_sum = window_sums;
+  args.sum_stride = plan.in_place.sum_stride;
+  args.position_sum = plan.in_place.position_sums.data() + piece.g * window.area() * args.sum_stride;
+  args.a_scale =
+      plan.per_sample ? plan.sample_scale[std::size_t(task.samples.first + piece.sample)] : task.run.scaling.scale;
+  args.a_zero = task.run.scaling.zero;
+  args.w = task.run.weights[std::size_t(piece.g)].bytes.data();
+  args.n_begin = piece.n_begin;
+  args.n_end = piece.n_end;
+  args.y = y;
+  args.y_stride = y_stride;
+  return args;
+}
+
+/// Shows the observer the product that the piece is, its rows gathered for it.
+void show(const Task& task, const Piece& piece, const WindowProductsArgs& args, TileWorkspace& workspace) {
+  const ConvPlan& plan = task.plan();
+  const std::int64_t k = plan.shape.k(), stride = round_up(k, 64) + 64, width = args.row_length;
+  const std::int64_t outputs = plan.shape.out_channels / plan.shape.groups;
+  const std::int64_t rows = (piece.end - piece.begin) * width;
+  const PreparedMatrix& weights = task.run.weights[std::size_t(piece.g)];
+  if (std::int64_t(workspace.patches.size()) < rows * stride) workspace.patches = Buffer(std::size_t(rows * stride));
+  gather_windows(plan, args.image, piece.begin * width, piece.end * width, std::int8_t(args.a_zero),
+                 weights.kernel->needs, workspace.patches.as<std::int8_t>(), stride);
+  GemmCall call;
+  call.m = rows;
+  call.scaling = task.run.scaling;
+  call.scaling.scale = args.a_scale;
+  call.codes = workspace.patches.as<std::int8_t>();
+  call.a_stride = stride;
+  call.y = args.y;
+  call.y_stride = args.y_stride;
+  task.run.observer.product(piece.g * outputs, outputs, weights, call);
+}
+
+void run_piece(const Task& task, const Piece& piece, TileWorkspace& workspace) {
+  const ConvPlan& plan = task.plan();
+  const ConvShape& shape = plan.shape;
+  const std::int64_t outputs = shape.out_channels / shape.groups, width = shape.window.out[1];
+  const std::int64_t positions = shape.window.positions(), columns = piece.n_end - piece.n_begin;
+  const std::int64_t channel = piece.g * outputs + piece.n_begin, at = piece.begin * width;
+  const std::int64_t sample = task.samples.first + piece.sample;
+  auto* window_sums = workspace.window_sums.as<std::int32_t>();
+  const bool pixels = task.samples.to_pixels;
+  float* y =
+      pixels ? task.run.y + (sample * positions + at) * shape.out_channels + channel : workspace.results.as<float>();
+  const WindowProductsArgs args = args_of(task, piece, window_sums, y, pixels ? shape.out_channels : columns);
+  plan.in_place.products(args);
+  if (task.run.observer.product) show(task, piece, args, workspace);
+  if (pixels) return;
+  add_transposed(task.run.weights[0].kernel->needs)(
+      {y, columns, (piece.end - piece.begin) * width, columns, task.run.bias ? task.run.bias + channel : nullptr,
+       task.run.y + (sample * shape.out_channels + channel) * positions + at, positions});
+}
+
+void run_unit(const Task& task, std::int64_t unit, TileWorkspace& workspace) {
+  const ConvShape& shape = task.plan().shape;
+  const std::int64_t part = unit / task.units.column_parts, columns = unit % task.units.column_parts;
+  const std::int64_t last = task.units.first_row(part + 1), height = shape.window.out[0];
+  for (std::int64_t row = task.units.first_row(part); row < last;) {
+    const std::int64_t sample = row / height, begin = row % height, end = std::min(height, begin + last - row);
+    for (std::int64_t g = 0; g < shape.groups; ++g)
+      run_piece(task, {sample, g, begin, end, task.units.first_column(columns), task.units.first_column(columns + 1)},
+                workspace);
+    row += end - begin;
+  }
+}
+
+}  // namespace
+
+void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& weights) {
+  const std::int64_t channels = group_channels(plan.shape), area = plan.shape.window.area();
+  plan.in_place = {};
+  if (plan.path != ConvPath::code_pixels || plan.image.direct || channels % 4 != 0) return;
+  InPlace in_place = in_place_variant(*weights[0].kernel);
+  if (!in_place.products) return;
+  in_place.sum_stride = round_up(weights[0].n, 16);
+  in_place.position_sums.assign(std::size_t(plan.shape.groups * area * in_place.sum_stride), 0);
+  for (std::int64_t g = 0; g < plan.shape.groups; ++g)
+    sum_positions(weights[std::size_t(g)], channels, area, in_place.sum_stride,
+                  in_place.position_sums.data() + g * area * in_place.sum_stride);
+  plan.in_place = std::move(in_place);
+}
+
+void reserve_in_place(const ConvPlan& plan, LayerWorkspaces& workspaces) {
+  const auto grow = [](Buffer& buffer, std::int64_t elements) {
+    if (std::int64_t(buffer.size()) < 4 * elements) buffer = Buffer(std::size_t(4 * elements));
+  };
+  const ConvShape& shape = plan.shape;
+  const std::int64_t width = shape.window.out[1], rows = plan.wave * shape.window.out[0];
+  const std::int64_t columns = round_up(shape.out_channels / shape.groups, kPanel);
+  for (TileWorkspace& workspace : workspaces.threads) {  // for every way in which threads may divide the columns
+    grow(workspace.results, std::min(rows * width * columns, std::max(kUnitBytes / 4, width * columns)));
+    grow(workspace.window_sums, std::min(rows, most_rows(shape, kPanel)) * width);
+  }
+  grow(workspaces.pixel_sums, plan.wave * shape.groups * plan.image.rows * plan.image.columns);
+}
+
+void run_in_place(const ConvRun& run, const ImagesOfRun& samples, LayerWorkspaces& workspaces) {
+  const ConvPlan& plan = run.plan;
+  const int threads = run.observer.product ? 1 : run.threads;
+  const Task task{run, samples, workspaces, units_of(plan.shape, samples.count, threads)};
+  const auto* images = workspaces.images.as<std::int8_t>();
+  const std::int64_t channels = group_channels(plan.shape);
+  const auto sum = [&](std::int64_t begin, std::int64_t end) {
+    plan.in_place.pixel_sums(images + begin * channels, end - begin, channels, run.scaling.zero,
+                             workspaces.pixel_sums.as<std::int32_t>() + begin);
+  };
+  parallel_for(samples.count * plan.shape.groups * task.pixels(), run.threads, 64, std::cref(sum));
+  const std::int64_t workers = std::min<std::int64_t>(threads, task.units.count());
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t worker = begin; worker < end; ++worker)
+      for (std::int64_t unit = worker; unit < task.units.count(); unit += workers)
+        run_unit(task, unit, workspaces.threads[std::size_t(worker)]);
+  };
+  // By reference: a std::function that owned the loop would allocate, and a timed call allocates nothing.
+  parallel_for(workers, int(std::max<std::int64_t>(workers, 1)), 1, std::cref(part));
+}
+
+}  // namespace qb
