@@ -22,6 +22,15 @@ constexpr std::array<float, count> values_of(const FloatFormat& format) {
   return values;
 }
 
+/// Magnitudes that begin with zero, as multiples of the least positive one, with both signs.
+std::vector<float> signed_multiples(const std::vector<double>& magnitudes) {
+  std::vector<float> levels;
+  for (std::size_t i = magnitudes.size() - 1; i > 0; --i)
+    levels.push_back(-float(std::lrint(magnitudes[i] / magnitudes[1])));
+  for (const double magnitude : magnitudes) levels.push_back(float(std::lrint(magnitude / magnitudes[1])));
+  return levels;
+}
+
 }  // namespace
 
 constinit const std::array<float, 16> kE2m1Levels = values_of<16>(kE2M1FN);
@@ -39,7 +48,8 @@ std::span<const float> levels_named(std::string_view set) {
       {"binary", kBinaryLevels}, {"ternary", kTernaryLevels}, {"trit", kTernaryLevels},      {"e2m1", kE2m1Levels},
       {"e2m3", kE2m3Levels},     {"e3m2", kE3m2Levels},       {"e4m3", kE4m3Levels},         {"e5m2", kE5m2Levels},
       {"nf4", kNf4Levels},       {"af4", kAf4Levels},         {"af4b32", kAf4Block32Levels}, {"fp4", kFp4Levels},
-      {"iq4nl", kIq4NlLevels},
+      {"iq4nl", kIq4NlLevels},   {"pot3", pot_set(3)},        {"pot4", pot_set(4)},          {"pot5", pot_set(5)},
+      {"apot4", apot_set(4)},    {"apot5", apot_set(5)},      {"apot6", apot_set(6)},        {"apot7", apot_set(7)},
   };
   for (const NamedLevels& known : sets)
     if (known.name == set) return known.levels;
@@ -97,6 +107,20 @@ std::vector<double> pot_levels(int bits) {
   std::vector<double> levels = {0.0};
   for (int exponent = (1 << bits) - 2; exponent >= 0; --exponent) levels.push_back(std::ldexp(1.0, -exponent));
   return levels;
+}
+
+std::span<const float> pot_set(int bits) {
+  static const std::array sets = {signed_multiples(pot_levels(2)), signed_multiples(pot_levels(3)),
+                                  signed_multiples(pot_levels(4))};
+  QB_EXPECTS(bits >= 3 && bits <= 5);
+  return sets[std::size_t(bits - 3)];
+}
+
+std::span<const float> apot_set(int bits) {
+  static const std::array sets = {signed_multiples(apot_levels(3)), signed_multiples(apot_levels(4)),
+                                  signed_multiples(apot_levels(5)), signed_multiples(apot_levels(6))};
+  QB_EXPECTS(bits >= 4 && bits <= 7);
+  return sets[std::size_t(bits - 4)];
 }
 
 }  // namespace qb

@@ -54,8 +54,14 @@ extern const std::array<float, 64> kE3m2Levels;
 extern const std::array<float, 256> kE4m3Levels;
 extern const std::array<float, 256> kE5m2Levels;
 
-/// The levels of a set by its name: binary, ternary, trit, e2m1, e2m3, e3m2, e4m3, e5m2, nf4, af4, af4b32, fp4, iq4nl.
-/// Throws InputError naming the nearest.
+/// Powers of two of both signs and zero, rising: 2^bits - 1 integers, 1 the least positive, for 3 to 5 bits.
+std::span<const float> pot_set(int bits);
+
+/// Sums of powers of two likewise, for 4 to 7 bits.
+std::span<const float> apot_set(int bits);
+
+/// The levels of a set by its name: binary, ternary, trit, e2m1, e2m3, e3m2, e4m3, e5m2, nf4, af4, af4b32, fp4, iq4nl,
+/// pot3 to pot5, apot4 to apot7. Throws InputError naming the nearest.
 std::span<const float> levels_named(std::string_view set);
 
 /// The code of the level nearest to x; of two equally near the lower code. Infinite and NaN levels are never chosen.

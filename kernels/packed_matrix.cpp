@@ -132,6 +132,13 @@ std::span<const float> levels_of(LevelSet levels) {
     case LevelSet::nf4: return kNf4Levels;
     case LevelSet::af4: return kAf4Levels;
     case LevelSet::iq4nl: return kIq4NlLevels;
+    case LevelSet::pot3:
+    case LevelSet::pot4:
+    case LevelSet::pot5: return pot_set(bits_of(levels));
+    case LevelSet::apot4:
+    case LevelSet::apot5:
+    case LevelSet::apot6:
+    case LevelSet::apot7: return apot_set(bits_of(levels));
   }
   return {};
 }

@@ -22,13 +22,16 @@ constexpr std::array kLevelSets = {
     NamedLevels{LevelSet::e2m3, "e2m3", 6},     NamedLevels{LevelSet::e3m2, "e3m2", 6},
     NamedLevels{LevelSet::e4m3, "e4m3", 8},     NamedLevels{LevelSet::e5m2, "e5m2", 8},
     NamedLevels{LevelSet::nf4, "nf4", 4},       NamedLevels{LevelSet::af4, "af4", 4},
-    NamedLevels{LevelSet::iq4nl, "iq4nl", 4},
+    NamedLevels{LevelSet::iq4nl, "iq4nl", 4},   NamedLevels{LevelSet::pot3, "pot3", 3},
+    NamedLevels{LevelSet::pot4, "pot4", 4},     NamedLevels{LevelSet::pot5, "pot5", 5},
+    NamedLevels{LevelSet::apot4, "apot4", 4},   NamedLevels{LevelSet::apot5, "apot5", 5},
+    NamedLevels{LevelSet::apot6, "apot6", 6},   NamedLevels{LevelSet::apot7, "apot7", 7},
 };
 constexpr std::array<std::string_view, 7> kScaleTypes = {"f32", "f16", "e8m0", "e4m3", "i4", "i6", "i8"};
 
 constexpr std::string_view kAccepted =
     "formats are f32, bf16, or a kind (q or t with 1 to 8 bits, or binary, ternary, trit, e2m1, e2m3, e3m2, e4m3, e5m2, "
-    "nf4, af4, iq4nl), then t, c or g<size>, for q an optional z or o, and an optional .f16, .e8m0, .e4m3, .i4, .i6 or "
+    "nf4, af4, iq4nl, pot3 to pot5, apot4 to apot7), then t, c or g<size>, for q an optional z or o, and an optional .f16, .e8m0, .e4m3, .i4, .i6 or "
     ".i8, as in q4g32z or e2m1g32.e8m0";
 
 [[noreturn]] void refuse_format(std::string_view text, std::string_view fault) {

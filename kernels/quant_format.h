@@ -14,8 +14,8 @@ enum class CodeKind : std::uint8_t {
   levels,   ///< value = level[code] * scale, the levels of a LevelSet
 };
 
-/// Levels that everybody knows. Bits per code: binary 1, ternary and trit 2, e2m3 and e3m2 6, e4m3 and e5m2 8,
-/// others 4.
+/// Levels that everybody knows. Bits per code: binary 1, ternary and trit 2, e2m3 and e3m2 6, e4m3 and e5m2 8, powers
+/// of two as their names say, others 4.
 enum class LevelSet : std::uint8_t {
   none,
   binary,   ///< -1, 1
@@ -29,6 +29,13 @@ enum class LevelSet : std::uint8_t {
   nf4,      ///< QLoRA's 4-bit normal float
   af4,      ///< Yoshida's abnormal float for blocks of 64
   iq4nl,    ///< GGUF's 16 int8 levels
+  pot3,     ///< 0 and the powers of two from 1 on, of both signs; the last code is not used, here and below
+  pot4,     ///< up to 64
+  pot5,     ///< up to 16384
+  apot4,    ///< 0 and sums of powers of two, of both signs, as integers: up to 10
+  apot5,    ///< up to 48
+  apot6,    ///< up to 100
+  apot7,    ///< up to 448
 };
 
 /// Which weights share one scale (and zero point or offset), or one table.

@@ -13,7 +13,8 @@ PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_kmeans(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_fp8(const LayerProblem& layer, const QuantSpec& spec);
-PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);  ///< and af4
+PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);     ///< and af4
+PackedMatrix quantize_powers(const LayerProblem& layer, const QuantSpec& spec);  ///< pot and apot
 PackedMatrix quantize_mx(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_nvfp4(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec);
@@ -21,6 +22,8 @@ PackedMatrix quantize_hqq(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_ternary(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_binary(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_gptq(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_adaround(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_awq(const LayerProblem& layer, const QuantSpec& spec);
 
 /// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
 void check_finite(const LayerProblem& layer);

@@ -30,6 +30,23 @@ constexpr std::array kGptqOptions = {
     QuantizerOption{"damp", "0.01", "number 0.000001..10", "part of the mean diagonal added to the diagonal", ""},
 };
 
+constexpr std::array kAdaRoundOptions = {
+    kRtnOptions[1],
+    kRtnOptions[2],
+    kRtnOptions[3],
+    kRtnOptions[4],
+    kRtnOptions[5],
+    QuantizerOption{"steps", "1000", "integer 1..100000", "of the descent", ""},
+    QuantizerOption{"weight", "0.1", "number 0..1000",
+                    "of the term that drives roundings up or down, against the layer's relative error", ""},
+};
+
+constexpr std::array kAwqOptions = {
+    QuantizerOption{"grid", "asym", "asym|sym", "with a zero point, or centred on zero", ""},
+    QuantizerOption{"clip", "1", "0|1", "whether ranges are clipped for the least error of the results", ""},
+    kRtnOptions[5],
+};
+
 constexpr std::array kKMeansOptions = {
     QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
     QuantizerOption{"weight", "none", "none|inputs",
@@ -49,6 +66,15 @@ constexpr std::array kEntropyOptions = {
 constexpr std::array kScaledLevelsOptions = {
     QuantizerOption{"per", "channel", "tensor|channel", "what shares one scale when there are no groups", ""},
     QuantizerOption{"scale", "f32", "f32|f16|e8m0", "how scales are stored; e8m0: powers of two, rounded up", ""},
+};
+
+constexpr std::array kPowersOptions = {
+    kScaledLevelsOptions[0],
+    kScaledLevelsOptions[1],
+    QuantizerOption{"range", "minmax", "minmax|sigma|mse",
+                    "how the range of each scale is chosen: all weights; three standard deviations, where the training "
+                    "of the paper begins; the least squared error of 100 clips",
+                    ""},
 };
 
 constexpr std::array kTernaryOptions = {
@@ -174,6 +200,24 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kScaledLevelsOptions,
                     .quantize = quantize_nf4,
                     .formats = "af4g<size>, af4c, af4t"},
+      QuantizerInfo{.name = "pot",
+                    .summary = "zero and powers of two, so that products are shifts",
+                    .paper = "Miyashita et al. 2016, arXiv:1603.01025",
+                    .min_bits = 3,
+                    .max_bits = 5,
+                    .groups = true,
+                    .options = kPowersOptions,
+                    .quantize = quantize_powers,
+                    .formats = "pot<bits>c, pot<bits>t, pot<bits>g<size>; .f16 or .e8m0 appended with scale"},
+      QuantizerInfo{.name = "apot",
+                    .summary = "sums of two or three powers of two",
+                    .paper = "Li et al. 2020, arXiv:1909.13144",
+                    .min_bits = 4,
+                    .max_bits = 7,
+                    .groups = true,
+                    .options = kPowersOptions,
+                    .quantize = quantize_powers,
+                    .formats = "apot<bits>c, apot<bits>t, apot<bits>g<size>; .f16 or .e8m0 appended with scale"},
       QuantizerInfo{.name = "gguf",
                     .summary = "the block types of GGUF files, as ggml quantizes them",
                     .paper = "ggml-org/ggml",
@@ -220,6 +264,27 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kGptqOptions,
                     .quantize = quantize_gptq,
                     .formats = "q<bits>c, q<bits>g<size>; z appended with grid=asym"},
+      QuantizerInfo{.name = "adaround",
+                    .summary = "learns which weights are rounded up and which down",
+                    .paper = "Nagel et al. 2020, arXiv:2004.10568",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .calibration = true,
+                    .options = kAdaRoundOptions,
+                    .quantize = quantize_adaround,
+                    .formats = "q<bits>c, q<bits>g<size>; z appended with grid=asym"},
+      QuantizerInfo{.name = "awq",
+                    .summary = "round to nearest with channels of large inputs enlarged, and ranges clipped",
+                    .paper = "Lin et al. 2024, arXiv:2306.00978",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .calibration = true,
+                    .options = kAwqOptions,
+                    .quantize = quantize_awq,
+                    .formats = "q<bits>g<size>z, q<bits>cz; without z with grid=sym",
+                    .preparation = "awq"},
   };
   return kTable;
 }

@@ -1,6 +1,6 @@
 // Product of 8-bit activations and weights whose levels are integers times a scale: integers of 1 to 8 bits, and the
-// level sets binary, ternary, trit, e2m1 (unit 1/2), e2m3 (unit 1/8) and iq4nl; one scale (and zero or offset) per
-// group along k, per channel or per tensor, in any scale type.
+// level sets binary, ternary, trit, e2m1 (unit 1/2), e2m3 (unit 1/8), iq4nl, pot4 and apot4; one scale (and zero
+// or offset) per group along k, per channel or per tensor, in any scale type.
 //
 // Prepared layouts begin with the struct S8Int.
 //

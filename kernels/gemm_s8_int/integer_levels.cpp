@@ -19,8 +19,8 @@ struct SetUnit {
   int middle_shift;
 };
 constexpr SetUnit kSetUnits[] = {
-    {LevelSet::binary, 1.0f, 0}, {LevelSet::ternary, 1.0f, 0}, {LevelSet::trit, 1.0f, 0},
-    {LevelSet::e2m1, 0.5f, 4},   {LevelSet::e2m3, 0.125f, 6},  {LevelSet::iq4nl, 1.0f, 7},
+    {LevelSet::binary, 1.0f, 0}, {LevelSet::ternary, 1.0f, 0}, {LevelSet::trit, 1.0f, 0}, {LevelSet::e2m1, 0.5f, 4},
+    {LevelSet::e2m3, 0.125f, 6}, {LevelSet::iq4nl, 1.0f, 7},   {LevelSet::pot4, 1.0f, 7}, {LevelSet::apot4, 1.0f, 4},
 };
 
 const SetUnit* find_set(LevelSet levels) {

@@ -14,7 +14,7 @@ struct IntegerLevels {
   int middle_shift = 0;  ///< level[code] >= -2^middle_shift; for integers real zero is 2^middle_shift
 };
 
-/// Integers, and the sets binary, ternary, trit, e2m1, e2m3 and iq4nl.
+/// Integers, and the sets binary, ternary, trit, e2m1, e2m3, iq4nl, pot4 and apot4.
 bool has_integer_levels(const QuantFormat& format);
 IntegerLevels integer_levels(const QuantFormat& format);  ///< promises has_integer_levels()
 

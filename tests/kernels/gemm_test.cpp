@@ -28,7 +28,9 @@ const std::vector<std::string> kFormats = {
     "tritg256.f16", "iq4nlc", "iq4nlg32.f16", "iq4nlg32.i6", "nf4g64", "e2m1c", "e2m1g32.e8m0", "e2m1g16.e4m3",
     "e2m3g32.e8m0", "e2m3g16", "e3m2g32.e8m0", "e4m3c", "e5m2t",
     // tables
-    "t4c", "t4t", "t3g16", "t8t", "t6c", "af4g64", "q2cz", "q4cz", "q6c"};
+    "t4c", "t4t", "t3g16", "t8t", "t6c", "af4g64", "q2cz", "q4cz", "q6c",
+    // powers of two and sums of them
+    "pot3g32", "pot4c", "pot5g16.f16", "apot4g32.e8m0", "apot5t", "apot6g64", "apot7c"};
 
 /// Calls body(kernel, format) for each pair that the table admits and this host can run.
 template <class Body>
@@ -49,10 +51,10 @@ void for_each_kernel(const Body& body) {
 /// The relative error of weights that a family rounds to bf16: half a unit in the last of 8 bits.
 double weight_rounding(const KernelInfo& kernel, const QuantFormat& format) {
   if (kernel.activations != Activations::bf16 || format.kind == CodeKind::bf16) return 0.0;
-  const bool few_bits =
-      format.kind == CodeKind::integer
-          ? !format.offsets
-          : format.kind == CodeKind::levels && format.levels != LevelSet::nf4 && format.levels != LevelSet::af4;
+  const bool few_bits = format.kind == CodeKind::integer
+                            ? !format.offsets
+                            : format.kind == CodeKind::levels && format.levels != LevelSet::nf4 &&
+                                  format.levels != LevelSet::af4 && format.levels != LevelSet::apot7;
   return kernel.family == "gemm_bf16_w" && few_bits ? 0.0 : 0x1p-8;
 }
 

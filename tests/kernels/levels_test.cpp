@@ -58,6 +58,15 @@ TEST_CASE("fixed tables agree with the golden codebooks") {
   for (std::size_t i = 0; i < ours.size(); ++i) CHECK(ours[i] == float(thresholds[i]));
   for (int bits = 2; bits <= 6; ++bits)
     CHECK(apot_levels(bits) == books["apot_positive"][std::to_string(bits)].get<std::vector<double>>());
+  for (int bits = 4; bits <= 7; ++bits) {
+    const auto magnitudes = books["apot_positive"][std::to_string(bits - 1)].get<std::vector<double>>();
+    const std::span<const float> levels = apot_set(bits);
+    REQUIRE(levels.size() == 2 * magnitudes.size() - 1);
+    for (std::size_t i = 0; i < magnitudes.size(); ++i) {
+      CHECK(double(levels[magnitudes.size() - 1 + i]) / double(levels.back()) == magnitudes[i]);
+      CHECK(levels[magnitudes.size() - 1 - i] == -levels[magnitudes.size() - 1 + i]);
+    }
+  }
 }
 
 TEST_CASE("negative halves of float sets mirror the positive ones, minus zero included") {
@@ -79,7 +88,7 @@ TEST_CASE("negative halves of float sets mirror the positive ones, minus zero in
 }
 
 TEST_CASE("the nearest level: exact levels, ties to the lower code, ends, and thresholds that agree") {
-  for (const char* set : {"nf4", "af4", "af4b32", "iq4nl", "ternary"}) {
+  for (const char* set : {"nf4", "af4", "af4b32", "iq4nl", "ternary", "pot3", "pot5", "apot4", "apot7"}) {
     const std::span<const float> levels = levels_named(set);
     for (std::size_t i = 0; i < levels.size(); ++i) CHECK(nearest_level(levels, levels[i]) == int(i));
     CHECK(nearest_level(levels, -1e30f) == 0);
