@@ -55,13 +55,17 @@ void multiply_few_rows(const GemmArgs& args, std::int64_t row, std::int64_t colu
       unrolled<0, kVectors>([&](auto v)
                                 __attribute__((always_inline)) { sums.sum[i.value][v.value] = _mm512_setzero_ps(); });
     });
-    take_segment<Avx512, kVectors, Decoder::kBits <= 8>(cursor, decoder, sums);
+    begin_segment(cursor, decoder);
+    __m512 scale[kVectors];
     unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      const __m512 scale = load_scales<Avx512>(w.scale, cursor.parameters, v.value);
+      scale[v.value] = load_scales<Avx512>(w.scale, cursor.parameters, v.value);
+    });
+    take_segment<Avx512, kVectors>(cursor, decoder, sums);
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
         float* y = args.y + (row + i.value) * args.y_stride + column + 16 * v.value;
         const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y);
-        _mm512_storeu_ps(y, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale, before));
+        _mm512_storeu_ps(y, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale[v.value], before));
       });
     });
   }
@@ -141,7 +145,8 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, PairStrip<kVectors>& stri
     const std::int64_t length = cursor.segment();
     strip.out = strip.decoded[strip.depth / 2];
     strip.pairs[strip.segments] = strip.out;
-    take_segment<Avx512, kVectors, false>(cursor, decoder, strip);
+    begin_segment(cursor, decoder);
+    take_segment<Avx512, kVectors>(cursor, decoder, strip);
     unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       Avx512::store(strip.scales[strip.segments] + 16 * v.value,
                     load_scales<Avx512>(cursor.w->scale, cursor.parameters, v.value));

@@ -105,6 +105,38 @@ struct PairIntegers {
   }
 };
 
+/// code - zero for codes and zeros of at most 5 bits: a number of 6 bits, and the place of its bf16 in a table.
+template <int kCodeBits, int kVectors>
+struct PairDifferences {
+  static constexpr int kBits = kCodeBits;
+  static constexpr int kFewRows = 1;
+  static_assert(kBits <= 5);
+  __m512i table[2], zero[kVectors];
+  std::int64_t zeros_at;  ///< in a group's parameters
+
+  QB_INLINE explicit PairDifferences(const WeightPanels& w) : zeros_at(bytes_of_scale(w.scale) * kVectors * 16) {
+    alignas(64) std::uint16_t levels[64];
+    for (int i = 0; i < 64; ++i) {
+      const float difference = float(i < 32 ? i : i - 64);
+      std::uint32_t bits;
+      __builtin_memcpy(&bits, &difference, sizeof bits);
+      levels[i] = std::uint16_t(bits >> 16);
+    }
+    unrolled<0, 2>([&](auto i) { table[i.value] = _mm512_load_si512(levels + 32 * i.value); });
+  }
+  QB_INLINE void begin_group(const unsigned char* parameters) {
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+      const __m512i own = Avx512::from_bytes(parameters + zeros_at + 16 * v.value);
+      zero[v.value] = _mm512_or_si512(own, _mm512_slli_epi32(own, 16));
+    });
+  }
+  template <int kShift>
+  QB_INLINE __m512i pair(__m512i word, int v) const {
+    const __m512i code = _mm512_and_si512(right_halves<kShift>(word), _mm512_set1_epi16((1 << kBits) - 1));
+    return look_up_pairs<6>(table, _mm512_sub_epi16(code, zero[v]));
+  }
+};
+
 /// bf16 values: pairs as they lie.
 template <int kCodeBits, int kVectors>
 struct PairValues {

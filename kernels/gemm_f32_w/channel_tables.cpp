@@ -1,5 +1,7 @@
 #include "kernels/gemm_f32_w/channel_tables.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "kernels/base/small_floats.h"

@@ -94,8 +94,8 @@ QB_INLINE void add_to_row(float* y, bool first, std::int64_t columns, const type
 
 /// Rows [0, rows) of activations [begin, begin + length), with zeros from k on.
 template <class Element>
-void copy_padded(const Element* a, std::int64_t a_stride, std::int64_t rows, std::int64_t begin, std::int64_t length,
-                 std::int64_t k, Element* to) {
+__attribute__((noinline)) void copy_padded(const Element* a, std::int64_t a_stride, std::int64_t rows,
+                                           std::int64_t begin, std::int64_t length, std::int64_t k, Element* to) {
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t t = 0; t < length; ++t)
       to[i * length + t] = begin + t < k ? a[i * a_stride + begin + t] : Element(0);
@@ -107,14 +107,18 @@ QB_INLINE void take_chunk(const unsigned char* codes, const typename Steps::Tabl
                           const typename Steps::Element* a, std::int64_t a_stride,
                           typename Steps::Sums (&sums)[kRows][kTableColumns]) {
   using Panels = TablePanels<Steps>;
+  typename Steps::Vector::Words words[kTableColumns];
+  unrolled<0, kTableColumns>([&](auto c) __attribute__((always_inline)) {
+    words[c.value] = Steps::Vector::load_words(codes + c.value * Panels::kLine);
+    if constexpr (kRows <= 2 && requires { Steps::Vector::keep(words[c.value]); }) Steps::Vector::keep(words[c.value]);
+  });
   unrolled<0, Panels::kStepsPerChunk>([&](auto s) __attribute__((always_inline)) {
     typename Steps::Values row[kRows];
     unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
       row[i.value] = Steps::load(a + i.value * a_stride + s.value * Steps::kWeights);
     });
     unrolled<0, kTableColumns>([&](auto c) __attribute__((always_inline)) {
-      const auto words = Steps::Vector::load_words(codes + c.value * Panels::kLine);
-      const auto levels = Steps::template levels<s.value>(tables[c.value], words);
+      const auto levels = Steps::template levels<s.value>(tables[c.value], words[c.value]);
       unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
         Steps::add_products(sums[i.value][c.value], row[i.value], levels);
       });
@@ -266,8 +270,9 @@ void multiply_by_strips(const GemmArgs& args) {
 template <class Steps>
 void multiply_channel_tables(const GemmArgs& args) {
   if constexpr (Steps::kBits <= 4) {
-    constexpr int kRows = Steps::Vector::kTileVectors == 4 ? 4 : 1;
-    if (args.m <= 2 * kRows) {
+    constexpr bool kManyRegisters = Steps::Vector::kTileVectors == 4;
+    constexpr int kRows = kManyRegisters ? 4 : 2;
+    if (args.m <= (kManyRegisters ? 2 * kRows : kRows)) {
       const std::int64_t step = even_step(args.m, kRows);
       for (std::int64_t column = args.n_begin; column < args.n_end; column += kTableColumns)
         for (std::int64_t row = 0; row < args.m; row += step)

@@ -57,11 +57,12 @@ void multiply_row(const GemmArgs& args, std::int64_t column, const float* a, flo
   unrolled<0, kVectors>([&](auto v) { total[v.value] = Vector::zero(); });
   while (!cursor.done()) {
     unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = Vector::zero(); });
-    take_segment<Vector, kVectors, Decoder::kBits <= 8>(cursor, decoder, sums);  // bf16 comes fast enough by itself
-    unrolled<0, kVectors>([&](auto v) {
-      const Floats scale = load_scales<Vector>(w.scale, cursor.parameters, v.value);
-      total[v.value] = Vector::multiply_add(sums.sum[v.value], scale, total[v.value]);
-    });
+    begin_segment(cursor, decoder);
+    Floats scale[kVectors];
+    unrolled<0, kVectors>([&](auto v) { scale[v.value] = load_scales<Vector>(w.scale, cursor.parameters, v.value); });
+    take_segment<Vector, kVectors>(cursor, decoder, sums);
+    unrolled<0, kVectors>(
+        [&](auto v) { total[v.value] = Vector::multiply_add(sums.sum[v.value], scale[v.value], total[v.value]); });
   }
   unrolled<0, kVectors>([&](auto v) {
     const std::int64_t columns = args.n_end - column - v.value * kLanes;
@@ -119,7 +120,8 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, Strip<Vector, kVectors>& 
   while (!cursor.done() && strip.depth + cursor.segment() <= kStripDepth) {
     const std::int64_t length = cursor.segment();
     strip.out = strip.levels[strip.depth];
-    take_segment<Vector, kVectors, false>(cursor, decoder, strip);
+    begin_segment(cursor, decoder);
+    take_segment<Vector, kVectors>(cursor, decoder, strip);
     unrolled<0, kVectors>([&](auto v) {
       Vector::store(strip.scales[strip.segments] + v.value * Vector::kLanes,
                     load_scales<Vector>(cursor.w->scale, cursor.parameters, v.value));

@@ -1,4 +1,5 @@
-// Reading a panel of weight_panels.h from its begin to its end, one segment after another.
+// Reading a panel of weight_panels.h from its begin to its end, one segment after another. Who reads a segment's
+// parameters before its codes touches the lines of memory in rising order, and the processor fetches them by itself.
 // Included under several instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include "kernels/gemm_f32_w/decoders.h"
@@ -37,34 +38,26 @@ QB_INLINE PanelCursor begin_panel(const WeightPanels& w, std::int64_t k, std::in
   return cursor;
 }
 
-constexpr std::int64_t kAhead = 4096;  ///< bytes of the stream to fetch ahead where rows are few
-
-QB_INLINE void fetch(const unsigned char* bytes) { __builtin_prefetch(bytes, 0, 3); }
-
 /// Goes to the chunk at t: behind the parameters of the groups that begin in it.
-template <int kBits, bool kFetch>
+template <int kBits>
 QB_INLINE void enter_chunk(PanelCursor& cursor) {
   const WeightPanels& w = *cursor.w;
   cursor.next_parameters = cursor.stream;
   for (std::int64_t begin = cursor.group_left; begin < kChunk && cursor.t + begin < cursor.k; begin += w.group)
     cursor.stream += w.group_bytes * cursor.width;
-  if constexpr (kFetch)
-    for (const unsigned char* line = cursor.next_parameters; line < cursor.stream; line += 64) fetch(line + kAhead);
   cursor.codes = cursor.stream;
   cursor.stream += 4 * (kBits > 0 ? kBits : w.bits) * cursor.width;
 }
 
 /// Takes the 8 pairs of half a chunk: sink.pair<i>() once, then sink.take<v, shift>(decoder, word) for each vector.
-template <class Vector, int kVectors, int kHalf, bool kFetch, class Decoder, class Sink>
+template <class Vector, int kVectors, int kHalf, class Decoder, class Sink>
 QB_INLINE void take_half(const unsigned char* codes, const Decoder& decoder, Sink& sink) {
   constexpr int kBits = Decoder::kBits, kLine = 4 * Vector::kLanes;
   unrolled<0, 8>([&](auto i) __attribute__((always_inline)) {
     constexpr int kPair = i.value, kBit = (8 * kHalf + kPair) * kBits, kWord = kBit / 16, kShift = kBit % 16;
-    constexpr bool kNewWord = kPair == 0 || kShift < kBits;
     sink.template pair<kPair>();
     unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       const unsigned char* line = codes + (kWord * kVectors + v.value) * kLine;
-      if constexpr (kFetch && kNewWord) fetch(line + kAhead);
       const auto word = Vector::load_words(line);
       if constexpr (kShift + kBits > 16) {
         const auto rest = Vector::load_words(line + kVectors * kLine);
@@ -96,25 +89,27 @@ QB_INLINE void take_half_of(const unsigned char* codes, int bits, int half, cons
   }
 }
 
-/// Takes the next segment: sink.half(t) before each 16 weights, whose pairs follow.
-template <class Vector, int kVectors, bool kFetch, class Decoder, class Sink>
+/// Goes to the next segment, whose parameters then can be read.
+template <class Decoder>
+QB_INLINE void begin_segment(PanelCursor& cursor, Decoder& decoder) {
+  if (cursor.t % kChunk == 0) enter_chunk<Decoder::kBits>(cursor);
+  if (cursor.group_left > 0) return;
+  cursor.parameters = cursor.next_parameters;
+  cursor.next_parameters += cursor.w->group_bytes * cursor.width;
+  cursor.group_left = cursor.w->group;
+  decoder.begin_group(cursor.parameters);
+}
+
+/// Takes the segment that has begun: sink.half(t) before each 16 weights, whose pairs follow.
+template <class Vector, int kVectors, class Decoder, class Sink>
 QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
   const std::int64_t end = cursor.t + cursor.segment();
-  if (cursor.group_left == 0) {
-    if (cursor.t % kChunk == 0) enter_chunk<Decoder::kBits, kFetch>(cursor);
-    cursor.parameters = cursor.next_parameters;
-    cursor.next_parameters += cursor.w->group_bytes * cursor.width;
-    cursor.group_left = cursor.w->group;
-    decoder.begin_group(cursor.parameters);
-  } else if (cursor.t % kChunk == 0) {
-    enter_chunk<Decoder::kBits, kFetch>(cursor);
-  }
   cursor.group_left -= end - cursor.t;
   const std::int64_t left_at_end = cursor.group_left;
   const auto take = [&](auto half) __attribute__((always_inline)) {
     sink.half(cursor.t);
     if constexpr (Decoder::kBits > 0)
-      take_half<Vector, kVectors, half.value, kFetch>(cursor.codes, decoder, sink);
+      take_half<Vector, kVectors, half.value>(cursor.codes, decoder, sink);
     else
       take_half_of<Vector, kVectors>(cursor.codes, int(cursor.w->bits), half.value, decoder, sink);
     cursor.t += kChunk / 2;
@@ -125,7 +120,7 @@ QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
     take(Constant<1>{});
     if (cursor.t >= end) break;
     cursor.group_left = left_at_end + end - cursor.t;
-    enter_chunk<Decoder::kBits, kFetch>(cursor);
+    enter_chunk<Decoder::kBits>(cursor);
   }
   cursor.group_left = left_at_end;
 }
