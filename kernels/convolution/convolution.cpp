@@ -221,7 +221,7 @@ void run_depthwise(const ConvRun& run, DepthwiseScratch& scratch) {
 }  // namespace
 
 std::int64_t LayerWorkspaces::bytes() const {
-  std::int64_t bytes = std::int64_t(images.size() + pixel_sums.size()) + depthwise.bytes();
+  std::int64_t bytes = std::int64_t(images.size()) + depthwise.bytes();
   for (const TileWorkspace& thread : threads) bytes += thread.bytes();
   return bytes;
 }

@@ -12,18 +12,18 @@ namespace qb {
 
 /// What one thread needs to carry out tiles of a convolution; grows to the largest layer and stays.
 struct TileWorkspace {
-  Buffer patches, results, planes, window_sums;
+  Buffer patches, results, planes, pixel_sums, window_sums;
   GemmScratch scratch;
   std::int64_t bytes() const {
-    return std::int64_t(patches.size() + results.size() + planes.size() + window_sums.size()) + scratch.bytes();
+    return std::int64_t(patches.size() + results.size() + planes.size() + pixel_sums.size() + window_sums.size()) +
+           scratch.bytes();
   }
 };
 
 /// What all threads need together.
 struct LayerWorkspaces {
   std::vector<TileWorkspace> threads;
-  Buffer images;      ///< codes of whole samples
-  Buffer pixel_sums;  ///< of the images' pixels
+  Buffer images;  ///< codes of whole samples
   DepthwiseScratch depthwise;
   std::int64_t bytes() const;
 };

@@ -63,15 +63,20 @@ Units units_of(const ConvShape& shape, std::int64_t samples, int threads) {
   return units;
 }
 
-/// sums[i * out width + ox] = sum over the window of its pixels' sums, for result rows [begin, end) of one image.
-void sum_windows(const ConvPlan& plan, const std::int32_t* pixels, std::int64_t begin, std::int64_t end,
-                 std::int32_t* sums) {
+/// Rows of pixels that windows of the result's rows see.
+std::int64_t pixel_rows(const Window& window, std::int64_t rows) {
+  return (rows - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1;
+}
+
+/// sums[i * out width + ox] = sum over the window of its pixels' sums, for `rows` rows of the result; `pixels` belong
+/// to the first pixel of the first.
+void sum_windows(const ConvPlan& plan, const std::int32_t* pixels, std::int64_t rows, std::int32_t* sums) {
   const Window& window = plan.shape.window;
   const std::int64_t width = window.out[1], step = window.stride[1];
-  for (std::int64_t oy = begin; oy < end; ++oy, sums += width) {
+  for (std::int64_t i = 0; i < rows; ++i, sums += width) {
     std::fill_n(sums, width, 0);
     for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
-      const std::int32_t* row = pixels + (oy * window.stride[0] + ky * window.dilation[0]) * plan.image.columns;
+      const std::int32_t* row = pixels + (i * window.stride[0] + ky * window.dilation[0]) * plan.image.columns;
       for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx, row += window.dilation[1])
         for (std::int64_t ox = 0; ox < width; ++ox) sums[ox] += row[ox * step];
     }
@@ -85,7 +90,6 @@ struct Task {
   Units units;
 
   const ConvPlan& plan() const { return run.plan; }
-  std::int64_t pixels() const { return plan().image.rows * plan().image.columns; }
 };
 
 /// Rows [begin, end) of the result of one sample and group by columns [n_begin, n_end).
@@ -93,7 +97,21 @@ struct Piece {
   std::int64_t sample, g, begin, end, n_begin, n_end;
 };
 
-WindowProductsArgs args_of(const Task& task, const Piece& piece, std::int32_t* window_sums, float* y,
+/// The sums of the activations in the windows of a piece.
+const std::int32_t* window_sums(const Task& task, const Piece& piece, const std::int8_t* image,
+                                TileWorkspace& workspace) {
+  const ConvPlan& plan = task.plan();
+  const std::int64_t rows = piece.end - piece.begin, columns = plan.image.columns;
+  auto* pixels = workspace.pixel_sums.as<std::int32_t>();
+  auto* sums = workspace.window_sums.as<std::int32_t>();
+  plan.in_place.pixel_sums(image + piece.begin * plan.shape.window.stride[0] * columns * plan.image.pixel_stride,
+                           pixel_rows(plan.shape.window, rows) * columns, group_channels(plan.shape),
+                           task.run.scaling.zero, pixels);
+  sum_windows(plan, pixels, rows, sums);
+  return sums;
+}
+
+WindowProductsArgs args_of(const Task& task, const Piece& piece, TileWorkspace& workspace, float* y,
                            std::int64_t y_stride) {
   const ConvPlan& plan = task.plan();
   const Window& window = plan.shape.window;
@@ -112,9 +130,7 @@ WindowProductsArgs args_of(const Task& task, const Piece& piece, std::int32_t* w
   args.row_begin = piece.begin;
   args.row_end = piece.end;
   args.row_length = window.out[1];
-  sum_windows(plan, task.workspaces.pixel_sums.as<std::int32_t>() + image * task.pixels(), piece.begin, piece.end,
-              window_sums);
-  args.window_sum = window_sums;
+  args.window_sum = window_sums(task, piece, args.image, workspace);
   args.sum_stride = plan.in_place.sum_stride;
   args.position_sum = plan.in_place.position_sums.data() + piece.g * window.area() * args.sum_stride;
   args.a_scale =
@@ -156,11 +172,10 @@ void run_piece(const Task& task, const Piece& piece, TileWorkspace& workspace) {
   const std::int64_t positions = shape.window.positions(), columns = piece.n_end - piece.n_begin;
   const std::int64_t channel = piece.g * outputs + piece.n_begin, at = piece.begin * width;
   const std::int64_t sample = task.samples.first + piece.sample;
-  auto* window_sums = workspace.window_sums.as<std::int32_t>();
   const bool pixels = task.samples.to_pixels;
   float* y =
       pixels ? task.run.y + (sample * positions + at) * shape.out_channels + channel : workspace.results.as<float>();
-  const WindowProductsArgs args = args_of(task, piece, window_sums, y, pixels ? shape.out_channels : columns);
+  const WindowProductsArgs args = args_of(task, piece, workspace, y, pixels ? shape.out_channels : columns);
   plan.in_place.products(args);
   if (task.run.observer.product) show(task, piece, args, workspace);
   if (pixels) return;
@@ -207,22 +222,16 @@ void reserve_in_place(const ConvPlan& plan, LayerWorkspaces& workspaces) {
   const std::int64_t columns = round_up(shape.out_channels / shape.groups, kPanel);
   for (TileWorkspace& workspace : workspaces.threads) {  // for every way in which threads may divide the columns
     grow(workspace.results, std::min(rows * width * columns, std::max(kUnitBytes / 4, width * columns)));
-    grow(workspace.window_sums, std::min(rows, most_rows(shape, kPanel)) * width);
+    const std::int64_t most = std::min(shape.window.out[0], most_rows(shape, kPanel));
+    grow(workspace.window_sums, most * width);
+    grow(workspace.pixel_sums, pixel_rows(shape.window, most) * plan.image.columns);
   }
-  grow(workspaces.pixel_sums, plan.wave * shape.groups * plan.image.rows * plan.image.columns);
 }
 
 void run_in_place(const ConvRun& run, const ImagesOfRun& samples, LayerWorkspaces& workspaces) {
   const ConvPlan& plan = run.plan;
   const int threads = run.observer.product ? 1 : run.threads;
   const Task task{run, samples, workspaces, units_of(plan.shape, samples.count, threads)};
-  const auto* images = workspaces.images.as<std::int8_t>();
-  const std::int64_t channels = group_channels(plan.shape);
-  const auto sum = [&](std::int64_t begin, std::int64_t end) {
-    plan.in_place.pixel_sums(images + begin * channels, end - begin, channels, run.scaling.zero,
-                             workspaces.pixel_sums.as<std::int32_t>() + begin);
-  };
-  parallel_for(samples.count * plan.shape.groups * task.pixels(), run.threads, 64, std::cref(sum));
   const std::int64_t workers = std::min<std::int64_t>(threads, task.units.count());
   const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker)

@@ -35,6 +35,11 @@ PackedMatrix rows_of(const PackedMatrix& weights, std::int64_t begin, std::int64
   }
   UnpackedMatrix part = parameters_of(weights);
   part.n = count;
+  if (part.format.scale == ScaleType::dq8) {  // blocks of scales do not end with rows
+    part.format.scale = ScaleType::f32;
+    part.super_scales.clear();
+    part.super_offsets.clear();
+  }
   part.codes.resize(std::size_t(count * weights.k));
   for (std::int64_t i = 0; i < count; ++i) unpack_row(weights, begin + i, part.codes.data() + i * weights.k);
   const auto keep = [&](auto& values, bool one_for_all) {
