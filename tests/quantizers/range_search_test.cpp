@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/base/random.h"
+#include "quantizers/clip_formulas.h"
+#include "quantizers/kl_variants.h"
 #include "tests/golden_json.h"
 
 namespace qb {
@@ -20,6 +23,19 @@ double mean_squared_error(const std::vector<float>& values, const Grid& grid) {
   double sum = 0;
   for (const float value : values) sum += std::pow(double(value) - double(value_of(grid, code_of(grid, value))), 2);
   return sum / double(values.size());
+}
+
+/// As numpy counts float32 values: edges are rounded to float32, the last bin includes its right one.
+CentredHistogram centred(const std::vector<float>& values, double peak, std::size_t bins) {
+  CentredHistogram histogram{peak, std::vector<std::uint64_t>(bins, 0)};
+  const auto edge = [&](std::size_t i) { return float(histogram.edge(i)); };
+  for (const float value : values) {
+    std::size_t bin = std::min(std::size_t((double(value) + peak) / histogram.width()), bins - 1);
+    if (value < edge(bin)) --bin;
+    if (bin + 1 < bins && value >= edge(bin + 1)) ++bin;
+    ++histogram.counts[bin];
+  }
+  return histogram;
 }
 
 }  // namespace
@@ -57,6 +73,41 @@ TEST_CASE("percentiles, the MSE grid and the KL clip agree with the golden calib
     }
     CHECK(kl_clip(histogram, 128, peak) ==
           doctest::Approx(c["kl_clean_recommended"]["threshold"].get<double>()).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("ACIQ, OCTAV and the published KL variants agree with the golden calibrators") {
+  const nlohmann::json file = golden("calib/calibrators.json");
+  if (file.is_null()) return;
+  for (const nlohmann::json& c : file["cases"]) {
+    const std::string data = c["data"];
+    INFO(data);
+    const std::vector<float> values = floats_of(file["inputs"][data]);
+    const double peak = c["absmax"];
+    const Histogram magnitudes{peak / 2048, c["hist2048_abs"].get<std::vector<std::uint64_t>>()};
+    const Moments moments = moments_of(values);
+    for (const auto& [text, wanted] : c["mse_search"].items()) {
+      const int bits = std::stoi(text);
+      INFO(bits, " bits");
+      // Sums of 20000 float64 terms in another order: 1e-12 is generous.
+      CHECK(aciq_clip(moments, Prior::gauss, bits) ==
+            doctest::Approx(wanted["aciq_gauss_clip"].get<double>()).epsilon(1e-9));
+      CHECK(aciq_clip(moments, Prior::laplace, bits) ==
+            doctest::Approx(wanted["aciq_laplace_clip"].get<double>()).epsilon(1e-9));
+      // The golden iteration stops at a relative step of 1e-6; the last steps shrink at least by halves.
+      CHECK(octav_clip(values, bits) == doctest::Approx(wanted["octav_signed_clip"].get<double>()).epsilon(2e-6));
+    }
+    // Edges of the histograms were computed in float32: half a unit in the last place is 6e-8 of the peak.
+    const auto close = [](double wanted) { return doctest::Approx(wanted).epsilon(2e-7); };
+    CHECK(kl_clip_modelopt(magnitudes, 128, peak) == close(c["kl_modelopt_8bit_signed"].get<double>()));
+    CHECK(kl_clip_paddleslim(magnitudes, 127, peak) == close(c["kl_paddleslim_8bit"].get<double>()));
+    CHECK(kl_clip_mxnet(centred(values, peak, 8001), 255) == close(c["kl_mxnet_8001_255"]["threshold"].get<double>()));
+    for (const auto& [name, bins] : {std::pair{"kl_ort_default_128_128", 128}, {"kl_ort_2048_128", 2048}}) {
+      INFO(name);
+      const Range range = kl_range_ort(centred(values, peak, std::size_t(bins)), 128);
+      CHECK(range.low == close(c[name]["low"].get<double>()));
+      CHECK(range.high == close(c[name]["high"].get<double>()));
+    }
   }
 }
 
@@ -126,6 +177,115 @@ TEST_CASE("the MSE range is never worse than the whole range") {
   }
 }
 
+TEST_CASE("OCTAV and ACIQ come near the least squared error of what they assume") {
+  Random random(21);
+  std::vector<float> gauss(20000), laplace(20000), half(20000);
+  for (std::size_t i = 0; i < gauss.size(); ++i) {
+    gauss[i] = float(random.normal());
+    laplace[i] = float(-std::log(random.uniform(1e-12, 1.0)) * (random.below(2) == 0 ? -1 : 1));
+    half[i] = std::abs(gauss[i]);
+  }
+  // At 2 bits three codes serve where the formulas count four; at 6 and 8 a few values of the tail decide.
+  for (const int bits : {3, 4}) {
+    INFO(bits, " bits");
+    const auto error = [&](const std::vector<float>& values, double clip) {
+      return mean_squared_error(values, symmetric_grid(clip, bits));
+    };
+    // Both minimise clipping plus the noise of 2^bits steps over the range, where the grid has 2^bits - 2: no clip gets
+    // more wrong by that than the ratio of the two noises.
+    const double codes = std::pow(2.0, bits), slack = std::pow(codes / (codes - 2), 2);
+    CHECK(error(gauss, octav_clip(gauss, bits)) <= slack * error(gauss, mse_clip(gauss, bits, 2)));
+    CHECK(error(laplace, octav_clip(laplace, bits)) <= slack * error(laplace, mse_clip(laplace, bits, 2)));
+    CHECK(error(gauss, aciq_clip(moments_of(gauss), Prior::gauss, bits)) <=
+          slack * error(gauss, mse_clip(gauss, bits, 2)));
+    CHECK(error(laplace, aciq_clip(moments_of(laplace), Prior::laplace, bits)) <=
+          slack * error(laplace, mse_clip(laplace, bits, 2)));
+    // One more code bit for values of one sign: a wider clip.
+    CHECK(octav_clip(half, bits, true) > octav_clip(half, bits));
+    // The paper's formula is least at the paper's clip, up to the two decimals of its table.
+    for (const Prior prior : {Prior::gauss, Prior::laplace}) {
+      const Moments moments = moments_of(prior == Prior::gauss ? gauss : laplace);
+      const double clip = aciq_clip(moments, prior, bits);
+      for (const double factor : {0.9, 1.1})
+        CHECK(aciq_error(moments, prior, bits, clip) < aciq_error(moments, prior, bits, factor * clip));
+    }
+  }
+}
+
+TEST_CASE("the entropy of codes grows where clipping evens them out, and the penalty holds it back") {
+  Random random(22);
+  std::vector<float> values(8000);
+  for (float& value : values) value = float(random.normal());
+  const double peak = double(std::abs(
+      *std::max_element(values.begin(), values.end(), [](float a, float b) { return std::abs(a) < std::abs(b); })));
+  const auto entropy = [&](double clip, int bits) {
+    const Grid grid = symmetric_grid(clip, bits);
+    std::vector<double> used(256, 0);
+    for (const float value : values) ++used[std::size_t(code_of(grid, value) - grid.low)];
+    double sum = 0;
+    for (const double count : used)
+      if (count > 0) sum -= count / double(values.size()) * std::log2(count / double(values.size()));
+    return sum;
+  };
+  for (const int bits : {2, 3, 4, 8}) {
+    INFO(bits, " bits");
+    const double free = entropy_clip(values, bits, 0), held = entropy_clip(values, bits, 1);
+    CHECK(free <= held);
+    CHECK(entropy(free, bits) >= entropy(held, bits));
+    for (int i = 1; i <= 100; ++i) CHECK(entropy(free, bits) >= entropy(peak * i / 100, bits));
+    CHECK(mean_squared_error(values, symmetric_grid(held, bits)) <=
+          mean_squared_error(values, symmetric_grid(free, bits)));
+  }
+}
+
+TEST_CASE("formulas on histograms follow those on values") {
+  Random random(23);
+  std::vector<float> values(20000);
+  for (float& value : values) value = std::max(0.0f, float(random.normal()));
+  values[0] = -0.5f;
+  Histogram negative{0x1p-9, std::vector<std::uint64_t>(4096, 0)}, positive = negative;
+  std::uint64_t zeros = 0;
+  double peak = 0;
+  for (const float value : values) {
+    peak = std::max(peak, double(std::abs(value)));
+    if (value == 0)
+      ++zeros;
+    else
+      ++(value < 0 ? negative : positive).counts[std::size_t(std::abs(double(value)) * 0x1p9)];
+  }
+  const Moments exact = moments_of(values), coarse = moments_of(negative, positive, zeros);
+  // Centres are off by at most half a bin, 2^-10.
+  CHECK(std::abs(exact.mean - coarse.mean) <= 0x1p-10);
+  CHECK(std::abs(exact.deviation - coarse.deviation) <= 0x1p-9);
+  CHECK(std::abs(exact.absolute_deviation - coarse.absolute_deviation) <= 0x1p-9);
+  Histogram magnitudes = positive;
+  magnitudes.counts[256] += 1;  // -0.5
+  magnitudes.counts[0] += zeros;
+  for (const int bits : {2, 4, 8}) {
+    // Zeros stand at the centre of bin 0 there; the fixed point moves less than its sums do.
+    CHECK(octav_clip(magnitudes, peak, bits) == doctest::Approx(octav_clip(values, bits)).epsilon(0.01));
+    CHECK(entropy_clip(negative, positive, zeros, peak, bits, 1) ==
+          doctest::Approx(entropy_clip(values, bits, 1)).epsilon(0.05));
+  }
+}
+
+TEST_CASE("coarser bins keep every count") {
+  Random random(24);
+  Histogram fine{0x1p-9, std::vector<std::uint64_t>(4096)};
+  std::uint64_t total = 0;
+  for (std::uint64_t& count : fine.counts) total += count = random.below(5);
+  const auto sum = [](const std::vector<std::uint64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  };
+  for (const std::size_t bins : {std::size_t(128), std::size_t(2048), std::size_t(8001)}) {
+    const Histogram coarse = rebinned(fine, 7.9, bins);
+    CHECK(coarse.counts.size() == bins);
+    CHECK(coarse.width * double(bins) == doctest::Approx(7.9));
+    CHECK(sum(coarse.counts) == total);
+    CHECK(sum(rebinned(fine, fine, 17, 7.9, bins).counts) == 2 * total + 17);
+  }
+}
+
 TEST_CASE("histograms without content give the peak, not nonsense") {
   const Histogram empty{1.0, std::vector<std::uint64_t>(4096, 0)};
   CHECK(kl_clip(empty, 128, 0.0) == 0.0);
@@ -135,6 +295,16 @@ TEST_CASE("histograms without content give the peak, not nonsense") {
   single.counts[3000] = 7;
   CHECK(kl_clip(single, 128, 3000.5) == 3000.5);
   CHECK(percentile_clip(single, 99.9, 3000.5) == 3000.0);
+  const CentredHistogram nothing{2.0, std::vector<std::uint64_t>(8001, 0)};
+  CHECK(kl_clip_mxnet(nothing, 255) == doctest::Approx(2.0));
+  CHECK(kl_range_ort(nothing, 128).high == doctest::Approx(2.0));
+  CHECK(kl_clip_modelopt(empty, 128, 2.0) == 2.0);
+  CHECK(kl_clip_paddleslim(empty, 127, 2.0) <= 2.0);
+  CHECK(octav_clip(empty, 0.0, 8) == 0.0);
+  CHECK(octav_clip(std::vector<float>(5, 0.0f), 8) == 0.0);
+  CHECK(octav_clip(std::vector<float>(5, -2.0f), 8) == doctest::Approx(2.0));
+  CHECK(aciq_clip(moments_of(std::vector<float>{}), Prior::gauss, 8) == 0.0);
+  CHECK(entropy_clip(std::vector<float>(5, 0.0f), 8, 1) == 0.0);
 }
 
 }  // namespace qb
