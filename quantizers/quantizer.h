@@ -25,12 +25,19 @@ struct QuantizerOption {
 
 struct LayerInputs;
 
+/// What a model calls one of its matrices.
+struct LayerName {
+  std::string node, weight;
+};
+
 /// One matrix to quantize.
 struct LayerProblem {
-  MatrixView<const float> weights;      ///< [n, k], finite
-  std::string_view node;                ///< for messages
-  const LayerInputs* inputs = nullptr;  ///< what calibration saw; null unless the method needs it
-  int threads = 1;                      ///< that the method may use; results do not depend on it
+  MatrixView<const float> weights;         ///< [n, k], finite
+  std::string_view node;                   ///< for messages
+  const LayerInputs* inputs = nullptr;     ///< what calibration saw; null unless the method needs it
+  int threads = 1;                         ///< that the method may use; results do not depend on it
+  std::span<const LayerName> layers = {};  ///< all matrices of the model in order; empty where it is not known
+  std::size_t index = 0;                   ///< of this one among them
 };
 
 /// One method. Adding one: a file with its `quantize` function, and a row in registry.cpp.
