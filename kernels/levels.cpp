@@ -109,6 +109,21 @@ std::vector<double> pot_levels(int bits) {
   return levels;
 }
 
+std::span<const float> dynamic_levels() {
+  static const std::vector<float> levels = [] {
+    std::vector<float> made = {0.0f, 1.0f};
+    for (int i = 0; i < 7; ++i)
+      for (int j = 0; j < 1 << i; ++j) {
+        const double middle = 0.1 + 0.9 * (j + 0.5) / (1 << i);
+        made.push_back(float(std::pow(10.0, i - 6) * middle));
+        made.push_back(-made.back());
+      }
+    std::sort(made.begin(), made.end());
+    return made;
+  }();
+  return levels;
+}
+
 std::span<const float> pot_set(int bits) {
   static const std::array sets = {signed_multiples(pot_levels(2)), signed_multiples(pot_levels(3)),
                                   signed_multiples(pot_levels(4))};

@@ -54,6 +54,11 @@ extern const std::array<float, 64> kE3m2Levels;
 extern const std::array<float, 256> kE4m3Levels;
 extern const std::array<float, 256> kE5m2Levels;
 
+/// The 256 rising values, from -0.993 to 1, of an 8-bit float whose exponent is a power of ten and takes as many bits
+/// as it needs: 2^i midpoints of [10^(i-7), 10^(i-6)] for i < 7 of both signs, 0 and 1. Source: Dettmers 2016, 8-Bit
+/// Approximations for Parallelism in Deep Learning (arXiv:1511.04561), as bitsandbytes stores the scales of QLoRA.
+std::span<const float> dynamic_levels();
+
 /// Powers of two of both signs and zero, rising: 2^bits - 1 integers, 1 the least positive, for 3 to 5 bits.
 std::span<const float> pot_set(int bits);
 

@@ -38,6 +38,14 @@ bool is_step(float value, float unit, ScaleType scale) {
   return step >= -(1 << (bits - 1)) && step < 1 << bits && float(step) * unit == value;
 }
 
+/// Whether a dynamic level times `unit`, plus `middle`, is the value: they rise with the levels.
+bool is_dynamic(float value, float unit, float middle) {
+  const auto levels = dynamic_levels();
+  const auto found = std::lower_bound(levels.begin(), levels.end(), value,
+                                      [&](float level, float wanted) { return level * unit + middle < wanted; });
+  return found != levels.end() && *found * unit + middle == value;
+}
+
 /// True when every value can be stored as the format says. `supers` belong to `values`, [n, supers_per_row].
 bool storable(const UnpackedMatrix& matrix, const std::vector<float>& values, const std::vector<float>& supers) {
   const std::int64_t groups = groups_per_row(matrix.format, matrix.k);
@@ -56,6 +64,9 @@ bool storable(const UnpackedMatrix& matrix, const std::vector<float>& values, co
       case ScaleType::i4:
       case ScaleType::i6:
       case ScaleType::i8: held = held && is_step(values[i], super(), matrix.format.scale); break;
+      case ScaleType::dq8:
+        held = held && is_dynamic(values[i], supers[i / std::size_t(kScaleBlock)], matrix.super_offsets[0]);
+        break;
     }
     if (!held) return false;
   }
@@ -67,16 +78,20 @@ void check_parameters(const UnpackedMatrix& matrix) {
   const auto sharers = std::size_t(scale_count(format, matrix.n, matrix.k));
   const auto supers = std::size_t(matrix.n * supers_per_row(format, matrix.k));
   const bool scaled = format.kind != CodeKind::table, e4m3 = format.scale == ScaleType::e4m3;
+  const bool twice = format.scale == ScaleType::dq8, f32_supers = e4m3 || twice;
+  const std::size_t blocks = (sharers + std::size_t(kScaleBlock) - 1) / std::size_t(kScaleBlock);
   QB_EXPECTS(matrix.codes.size() == std::size_t(matrix.n * matrix.k));
   QB_EXPECTS(matrix.scales.size() == (scaled ? sharers : 0));
   QB_EXPECTS(matrix.zeros.size() == (format.zeros ? sharers : 0));
   QB_EXPECTS(matrix.offsets.size() == (format.offsets ? sharers : 0));
-  QB_EXPECTS(matrix.super_scales.size() == (e4m3 ? 1 : supers));
-  QB_EXPECTS(matrix.super_offsets.size() == (format.offsets ? supers : 0));
+  QB_EXPECTS(matrix.super_scales.size() == (e4m3 ? 1 : twice ? blocks : supers));
+  QB_EXPECTS(matrix.super_offsets.size() == (twice ? 1 : format.offsets ? supers : 0));
   QB_EXPECTS(matrix.table.size() == (scaled ? 0 : sharers << format.bits));
   QB_EXPECTS(!e4m3 || (std::isfinite(matrix.super_scales[0]) && matrix.super_scales[0] > 0));
   for (const auto* list : {&matrix.super_scales, &matrix.super_offsets})
-    QB_EXPECTS(e4m3 || std::all_of(list->begin(), list->end(), [](float s) { return std::isfinite(s) && is_f16(s); }));
+    QB_EXPECTS(std::all_of(list->begin(), list->end(),
+                           [&](float s) { return std::isfinite(s) && (f32_supers || is_f16(s)); }));
+  QB_EXPECTS(!twice || *std::min_element(matrix.super_scales.begin(), matrix.super_scales.end()) >= 0);
   QB_EXPECTS(storable(matrix, matrix.scales, matrix.super_scales));
   QB_EXPECTS(storable(matrix, matrix.offsets, matrix.super_offsets));
   const auto codes = 1 << format.bits;
@@ -275,11 +290,12 @@ int offset_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group
 }
 
 std::int64_t packed_bytes(const PackedMatrix& matrix) {
-  constexpr std::int64_t kBits[] = {32, 16, 8, 8, 4, 6, 8};  // of each ScaleType
+  constexpr std::int64_t kBits[] = {32, 16, 8, 8, 4, 6, 8, 8};  // of each ScaleType
   const std::size_t parameters = matrix.scales.size() + matrix.offsets.size();
   const std::size_t supers = matrix.super_scales.size() + matrix.super_offsets.size();
   const std::int64_t parameter_bits = std::int64_t(parameters) * kBits[std::size_t(matrix.format.scale)];
-  const std::int64_t super_bytes = std::int64_t(supers) * (matrix.format.scale == ScaleType::e4m3 ? 4 : 2);
+  const bool f32_supers = matrix.format.scale == ScaleType::e4m3 || matrix.format.scale == ScaleType::dq8;
+  const std::int64_t super_bytes = std::int64_t(supers) * (f32_supers ? 4 : 2);
   return std::int64_t(matrix.codes.size() + matrix.zeros.size() + 4 * matrix.table.size()) + (parameter_bits + 7) / 8 +
          super_bytes;
 }

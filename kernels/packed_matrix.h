@@ -25,7 +25,8 @@ namespace qb {
 /// super_scales, super_offsets
 ///          with scale types i4, i6 and i8: [n, supers_per_row] float16 values of which the scales (offsets) are
 ///          multiples by an integer in [-2^(b-1), 2^b - 1]; with e4m3: super_scales [1], > 0, times a finite E4M3
-///          value; else empty.
+///          value; with dq8: super_scales [ceil(count of scales / 256)], >= 0, and super_offsets [1], of which a scale
+///          is dynamic level * super_scale, rounded, + super_offset; else empty.
 /// table    [1, 2^bits] or [n, 2^bits] or [n, groups, 2^bits] levels; empty unless CodeKind::table. Finite.
 struct PackedMatrix {
   QuantFormat format;
@@ -78,8 +79,8 @@ void dequantize_row(const PackedMatrix& matrix, std::int64_t row, float* values)
 int scale_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group);
 int offset_step(const PackedMatrix& matrix, std::int64_t row, std::int64_t group);
 
-/// Bytes of codes, scales and offsets as their type stores them, supers (2 each; 4 for e4m3), zeros (1 each), table
-/// (4).
+/// Bytes of codes, scales and offsets as their type stores them, supers (2 each; 4 for e4m3 and dq8), zeros (1 each),
+/// table (4).
 std::int64_t packed_bytes(const PackedMatrix& matrix);
 
 /// Bits per weight with everything counted: 8 * packed_bytes / (n * k).

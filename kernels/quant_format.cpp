@@ -27,12 +27,12 @@ constexpr std::array kLevelSets = {
     NamedLevels{LevelSet::apot4, "apot4", 4},   NamedLevels{LevelSet::apot5, "apot5", 5},
     NamedLevels{LevelSet::apot6, "apot6", 6},   NamedLevels{LevelSet::apot7, "apot7", 7},
 };
-constexpr std::array<std::string_view, 7> kScaleTypes = {"f32", "f16", "e8m0", "e4m3", "i4", "i6", "i8"};
+constexpr std::array<std::string_view, 8> kScaleTypes = {"f32", "f16", "e8m0", "e4m3", "i4", "i6", "i8", "dq8"};
 
 constexpr std::string_view kAccepted =
     "formats are f32, bf16, or a kind (q or t with 1 to 8 bits, or binary, ternary, trit, e2m1, e2m3, e3m2, e4m3, e5m2, "
-    "nf4, af4, iq4nl, pot3 to pot5, apot4 to apot7), then t, c or g<size>, for q an optional z or o, and an optional .f16, .e8m0, .e4m3, .i4, .i6 or "
-    ".i8, as in q4g32z or e2m1g32.e8m0";
+    "nf4, af4, iq4nl, pot3 to pot5, apot4 to apot7), then t, c or g<size>, for q an optional z or o, and an optional .f16, .e8m0, .e4m3, .i4, .i6, "
+    ".i8 or .dq8, as in q4g32z or e2m1g32.e8m0";
 
 [[noreturn]] void refuse_format(std::string_view text, std::string_view fault) {
   throw DataError(fmt::format("weight format '{}': {}; {}", text, fault, kAccepted));
@@ -90,7 +90,7 @@ void take_scale_type(std::string_view text, std::string_view& rest, QuantFormat&
   rest = {};
 }
 
-bool is_two_level(ScaleType scale) { return scale >= ScaleType::i4; }
+bool is_two_level(ScaleType scale) { return scale >= ScaleType::i4 && scale <= ScaleType::i8; }
 
 }  // namespace
 
@@ -165,6 +165,7 @@ std::string fault_of(const QuantFormat& format) {
   if (format.scale == ScaleType::e4m3 && format.sharing != Sharing::group) return "scales of e4m3 belong to groups";
   if (format.scale == ScaleType::e4m3 && format.offsets) return "offsets cannot be stored as e4m3";
   if (format.scale == ScaleType::e8m0 && format.offsets) return "offsets cannot be stored as e8m0";
+  if (format.scale == ScaleType::dq8 && format.offsets) return "offsets cannot be stored as dq8";
   if (is_two_level(format.scale) && (format.sharing != Sharing::group || kSuperGroup % format.group != 0))
     return "scales of i4, i6 and i8 belong to groups that divide 256";
   return {};

@@ -50,6 +50,7 @@ enum class ScaleType : std::uint8_t {
   i4,    ///< a 4-bit integer times one float16 per 256 weights of a row; groups that divide 256 only
   i6,
   i8,
+  dq8,  ///< a level of dynamic_levels() times one float32 per 256 scales of the matrix, plus one float32 of the matrix
 };
 
 /// A printable description of a packed layout; equal formats have equal bytes for equal contents.
@@ -92,6 +93,9 @@ std::string_view name_of(ScaleType scale);
 
 /// Scales (or tables) that one row of k weights has: 1 for tensor and channel, ceil(k / group) for groups.
 std::int64_t groups_per_row(const QuantFormat& format, std::int64_t k);
+
+/// Scales, row by row, that share a float32 with the scale type dq8.
+inline constexpr std::int64_t kScaleBlock = 256;
 
 /// float16 factors that one row of k weights has: ceil(k / 256) for the scale types i4, i6 and i8, else 0.
 std::int64_t supers_per_row(const QuantFormat& format, std::int64_t k);

@@ -4,6 +4,7 @@
 
 #include "kernels/base/random.h"
 #include "kernels/base/small_floats.h"
+#include "kernels/levels.h"
 
 namespace qb {
 
@@ -45,12 +46,17 @@ void draw_parameters(const UnpackedMatrix& matrix, double sign, Random& random, 
   for (std::int64_t i = 0; i < matrix.n * per_row; ++i) supers.push_back(f16_uniform(random, 0.0001, 0.002));
   if (matrix.format.scale == ScaleType::e4m3) supers.push_back(0.37f);
   const std::int64_t sharers = matrix.format.sharing == Sharing::tensor ? 1 : matrix.n * groups;
+  for (std::int64_t i = 0; matrix.format.scale == ScaleType::dq8 && i < sharers; i += kScaleBlock)
+    supers.push_back(float(random.uniform(0.001, 0.04)));
   const auto eighths = levels_of(LevelSet::e4m3);
   for (std::int64_t i = 0; i < sharers; ++i) {
     const auto super = [&] {
       return supers[std::size_t(i / groups * per_row + i % groups * matrix.format.group / kSuperGroup)];
     };
     switch (matrix.format.scale) {
+      case ScaleType::dq8:
+        values.push_back(dynamic_levels()[random.below(256)] * supers[std::size_t(i / kScaleBlock)] + 0.05f);
+        break;
       case ScaleType::f32: values.push_back(float(sign * random.uniform(0.001, 0.1))); break;
       case ScaleType::f16: values.push_back(float(sign) * f16_uniform(random, 0.001, 0.1)); break;
       case ScaleType::e8m0: values.push_back(std::ldexp(1.0f, -int(random.below(8)) - 2)); break;
@@ -84,6 +90,7 @@ PackedMatrix random_weights(const QuantFormat& format, std::int64_t n, std::int6
   }
   draw_parameters(matrix, 1.0, random, matrix.scales, matrix.super_scales);
   if (format.offsets) draw_parameters(matrix, -1.0, random, matrix.offsets, matrix.super_offsets);
+  if (format.scale == ScaleType::dq8) matrix.super_offsets = {0.05f};
   if (format.zeros) matrix.zeros.resize(sharers);
   for (std::uint8_t& zero : matrix.zeros) zero = std::uint8_t(random.below(std::uint64_t(1) << format.bits));
   return pack(matrix);

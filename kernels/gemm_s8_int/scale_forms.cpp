@@ -27,7 +27,8 @@ int e4m3_code(float value, float unit) {
 
 S8IntScale wished(ScaleType type) {
   switch (type) {
-    case ScaleType::f32: break;
+    case ScaleType::f32:
+    case ScaleType::dq8: break;
     case ScaleType::f16: return S8IntScale::f16;
     case ScaleType::e8m0: return S8IntScale::power;
     case ScaleType::e4m3: return S8IntScale::e4m3;

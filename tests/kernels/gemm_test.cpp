@@ -30,7 +30,7 @@ const std::vector<std::string> kFormats = {
     // tables
     "t4c", "t4t", "t3g16", "t8t", "t6c", "af4g64", "q2cz", "q4cz", "q6c",
     // powers of two and sums of them
-    "pot3g32", "pot4c", "pot5g16.f16", "apot4g32.e8m0", "apot5t", "apot6g64", "apot7c"};
+    "pot3g32", "pot4c", "pot5g16.f16", "apot4g32.e8m0", "apot5t", "apot6g64", "apot7c", "nf4g64.dq8", "q4g32.dq8"};
 
 /// Calls body(kernel, format) for each pair that the table admits and this host can run.
 template <class Body>

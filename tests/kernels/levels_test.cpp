@@ -106,6 +106,24 @@ TEST_CASE("the nearest level: exact levels, ties to the lower code, ends, and th
   CHECK(nearest_level(kFp4Levels, 0.9f) == 3);
 }
 
+TEST_CASE("dynamic levels are an 8-bit float with a decimal exponent of as many bits as it needs") {
+  const std::span<const float> levels = dynamic_levels();
+  REQUIRE(levels.size() == 256);
+  CHECK(std::is_sorted(levels.begin(), levels.end(), std::less_equal<>()));
+  CHECK(levels[127] == 0.0f);
+  CHECK(levels[255] == 1.0f);
+  // Seven decades, of which that of 10^-j is cut into 2^(7-j) parts; a level is the middle of its part.
+  CHECK(levels[254] == 0.99296875f);
+  CHECK(levels[128] == 5.5e-7f);
+  for (std::size_t i = 0; i < 127; ++i) CHECK(levels[i] == -levels[254 - i]);
+  for (int decade = 1; decade <= 7; ++decade) {
+    const double end = std::pow(10.0, 1 - decade);
+    CHECK(std::count_if(levels.begin(), levels.end(), [&](float level) {
+            return double(level) > end / 10 && double(level) < end;
+          }) == 1 << (7 - decade));
+  }
+}
+
 TEST_CASE("powers of two halve from one downward, with a zero") {
   CHECK(pot_levels(1) == std::vector<double>{0.0, 1.0});
   CHECK(pot_levels(2) == std::vector<double>{0.0, 0.25, 0.5, 1.0});
