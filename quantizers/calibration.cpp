@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "quantizers/clip_formulas.h"
+#include "quantizers/kl_variants.h"
 #include "quantizers/options.h"
 #include "quantizers/sample_runs.h"
 
@@ -134,6 +137,65 @@ std::vector<ActivationStatistics> observe_activations(const Model& model, std::s
 
 namespace {
 
+Range cut_at(Range whole, double clip) { return {std::max(whole.low, -clip), std::min(whole.high, clip)}; }
+
+Grid grid_over(Range range, int bits, bool asym) {
+  return asym ? asymmetric_grid(range, bits) : symmetric_grid(std::max(-range.low, range.high), bits);
+}
+
+/// Around the mean, with the prior whose range has the lesser squared error.
+Range aciq_range(const ValueStatistics& values, Range whole, int bits, bool asym) {
+  const Histogram negative = negative_side(values), positive = positive_side(values);
+  const Moments moments = moments_of(negative, positive, values.zeros);
+  const bool one_sided = asym && (whole.low == 0 || whole.high == 0);
+  Range best = whole;
+  double least = INFINITY;
+  for (const Prior prior : {Prior::gauss, Prior::laplace}) {
+    const double reach = aciq_clip(moments, prior, bits, one_sided);
+    const Range range{std::clamp(moments.mean - reach, whole.low, 0.0),
+                      std::clamp(moments.mean + reach, 0.0, whole.high)};
+    const double error = total_error(negative, positive, grid_over(range, bits, asym));
+    if (error < least) {
+      least = error;
+      best = range;
+    }
+  }
+  return best;
+}
+
+/// The published KL searches on as many bins as their programs use, but for ONNX Runtime's: its 128 never clip.
+Range published_kl_range(std::string_view act, const ValueStatistics& values, Range whole, int bits, bool asym) {
+  const double peak = std::max(-whole.low, whole.high);
+  if (peak == 0) return whole;
+  const bool one_sided = asym && whole.low == 0;
+  const int levels = 1 << (one_sided ? bits : bits - 1);
+  constexpr std::size_t kBins = 2048, kMxnetBins = 8001;
+  const Histogram one = rebinned(magnitudes(values, true), peak, kBins);
+  if (act == "kl-modelopt") return cut_at(whole, kl_clip_modelopt(one, levels, peak));
+  if (act == "kl-paddleslim") return cut_at(whole, kl_clip_paddleslim(one, levels - 1, peak));
+  const CentredHistogram two = rebinned(negative_side(values), positive_side(values), values.zeros, peak,
+                                        act == "kl-mxnet" ? kMxnetBins : kBins);
+  if (act == "kl-mxnet") return cut_at(whole, kl_clip_mxnet(two, 2 * levels - 1));
+  const Range range = kl_range_ort(two, levels);
+  return {std::max(whole.low, range.low), std::min(whole.high, range.high)};
+}
+
+/// The ends that formulas and published searches give; a symmetric grid takes the farther one.
+std::optional<Range> formula_range(const ValueStatistics& values, std::string_view act, int bits, bool asym) {
+  const Range whole{std::min(double(values.low), 0.0), std::max(double(values.high), 0.0)};
+  const double peak = std::max(-whole.low, whole.high);
+  if (act == "aciq") return aciq_range(values, whole, bits, asym);
+  if (act == "octav") {
+    const bool one_sided = asym && (whole.low == 0 || whole.high == 0);
+    return cut_at(whole, octav_clip(magnitudes(values, true), peak, bits, one_sided));
+  }
+  if (act == "entropy")
+    return cut_at(whole,
+                  entropy_clip(negative_side(values), positive_side(values), values.zeros, peak, bits, /*penalty=*/1));
+  if (act.starts_with("kl-")) return published_kl_range(act, values, whole, bits, asym);
+  return std::nullopt;
+}
+
 double symmetric_clip(const ActivationStatistics& seen, const QuantSpec& spec) {
   const std::string_view act = option_of(spec, "act");
   const ValueStatistics& values = seen.values;
@@ -177,8 +239,11 @@ Range asymmetric_range(const ActivationStatistics& seen, const QuantSpec& spec) 
 
 ActivationQuant choose_activation(const ActivationStatistics& seen, const QuantSpec& spec) {
   const int bits = spec.activation_bits;
-  const Grid grid = flag_of(spec, "asym") ? asymmetric_grid(asymmetric_range(seen, spec), bits)
-                                          : symmetric_grid(symmetric_clip(seen, spec), bits);
+  const bool asym = flag_of(spec, "asym");
+  const std::optional<Range> ends = formula_range(seen.values, option_of(spec, "act"), bits, asym);
+  const Grid grid = ends   ? grid_over(*ends, bits, asym)
+                    : asym ? asymmetric_grid(asymmetric_range(seen, spec), bits)
+                           : symmetric_grid(symmetric_clip(seen, spec), bits);
   return {true, bits, grid.scale, grid.zero};
 }
 

@@ -62,6 +62,10 @@ std::vector<ActivationStatistics> observe_activations(const Model& model, std::s
 /// asym=0: a clip of |x|, and the grid of RowScaling's symmetric codes. asym=1: both ends; minmax, average, percentile
 /// (half of the rest beyond each end) and mse look at both sides; kl takes the clip of |x| with 2^(bits-1) levels, or
 /// 2^bits where no value is negative, and never reaches beyond what was seen.
+///
+/// act=aciq (around the mean, the prior with the lesser squared error), octav, entropy (of codes less the relative
+/// squared error), kl-modelopt, kl-paddleslim, kl-mxnet and kl-ort (kl_variants.h): both ends at once, within what was
+/// seen; the symmetric grid takes the farther one. Codes of one more bit serve values of one sign where asym=1.
 ActivationQuant choose_activation(const ActivationStatistics& seen, const QuantSpec& spec);
 
 }  // namespace qb

@@ -22,14 +22,14 @@ double total_error(std::span<const float> values, const Grid& grid, double norm)
   return sum;
 }
 
-/// Squared error of a histogram whose bins lie at sign * centre.
-double total_error(const Histogram& magnitudes, double sign, const Grid& grid) {
+/// Of a histogram whose bins lie at sign * centre.
+double side_error(const Histogram& magnitudes, double sign, const Grid& grid, double norm) {
   double sum = 0;
   for (std::size_t i = 0; i < magnitudes.counts.size(); ++i) {
     if (magnitudes.counts[i] == 0) continue;
     const float centre = float(sign * (double(i) + 0.5) * magnitudes.width);
     const double error = double(centre) - double(value_of(grid, code_of(grid, centre)));
-    sum += double(magnitudes.counts[i]) * error * error;
+    sum += double(magnitudes.counts[i]) * magnitude_of_error(error, norm);
   }
   return sum;
 }
@@ -103,17 +103,19 @@ Range mse_range(std::span<const float> values, int bits, double norm) {
                     [&](Range range) { return total_error(values, asymmetric_grid(range, bits), norm); });
 }
 
-double mse_clip(const Histogram& magnitudes, double peak, int bits) {
+double total_error(const Histogram& negative, const Histogram& positive, const Grid& grid, double norm) {
+  return side_error(negative, -1.0, grid, norm) + side_error(positive, 1.0, grid, norm);
+}
+
+double mse_clip(const Histogram& magnitudes, double peak, int bits, double norm) {
   return peak * best_fraction([&](double fraction) {
-           return total_error(magnitudes, 1.0, symmetric_grid(peak * fraction, bits));
+           return side_error(magnitudes, 1.0, symmetric_grid(peak * fraction, bits), norm);
          });
 }
 
-Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits) {
-  return best_range(range, [&](Range shrunk) {
-    const Grid grid = asymmetric_grid(shrunk, bits);
-    return total_error(negative, -1.0, grid) + total_error(positive, 1.0, grid);
-  });
+Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits, double norm) {
+  return best_range(range,
+                    [&](Range shrunk) { return total_error(negative, positive, asymmetric_grid(shrunk, bits), norm); });
 }
 
 namespace {

@@ -30,10 +30,13 @@ double mse_clip(std::span<const float> values, int bits, double norm);
 /// As mse_clip for the asymmetric grid: both ends of the range shrink together, then each alone.
 Range mse_range(std::span<const float> values, int bits, double norm);
 
-/// As above from counts, with each bin at its centre and squared errors. `range` is that of all values; a side's
-/// histogram holds their magnitudes, exact zeros left out.
-double mse_clip(const Histogram& magnitudes, double peak, int bits);
-Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits);
+/// As above from counts, with each bin at its centre. `range` is that of all values; a side's histogram holds their
+/// magnitudes, exact zeros left out.
+double mse_clip(const Histogram& magnitudes, double peak, int bits, double norm = 2);
+Range mse_range(const Histogram& negative, const Histogram& positive, Range range, int bits, double norm = 2);
+
+/// Sum of |error|^norm of the counted values on a grid.
+double total_error(const Histogram& negative, const Histogram& positive, const Grid& grid, double norm = 2);
 
 /// The clip with the least Kullback-Leibler divergence between the clipped distribution and its coarse form on `levels`
 /// groups of bins; the first on ties. `peak` when the histogram has no more bins than levels.

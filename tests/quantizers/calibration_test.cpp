@@ -42,10 +42,16 @@ double mean_squared_error(const std::vector<float>& values, const ActivationQuan
   return sum / double(values.size());
 }
 
-constexpr std::array kActs = {"minmax", "average", "percentile", "mse", "kl"};
+constexpr std::array kActs = {"minmax", "average", "percentile",  "mse",           "kl",       "aciq",
+                              "octav",  "entropy", "kl-modelopt", "kl-paddleslim", "kl-mxnet", "kl-ort"};
+
+/// Thousands of candidates over 8001 bins; 8 bits is what it is for.
+bool is_slow(std::string_view act) { return act == "kl-mxnet"; }
 
 QuantSpec static_spec(const std::string& act, int bits, bool asym) {
-  return parse_quant_spec("rtn:w8a" + std::to_string(bits) + "@mode=static,act=" + act + ",asym=" + (asym ? "1" : "0"));
+  QuantSpec spec = parse_quant_spec("rtn:w8a" + std::to_string(bits) + "@mode=static,asym=" + (asym ? "1" : "0"));
+  spec.options["act"] = act;
+  return spec;
 }
 
 }  // namespace
@@ -112,6 +118,7 @@ TEST_CASE("every chooser gives a grid within what was seen, for one-sided and tw
     for (const std::string act : kActs) {
       for (int bits = 2; bits <= 8; ++bits) {
         INFO(act, " bits=", bits, " relu=", relu);
+        if (is_slow(act) && bits != 8) continue;
         const ActivationQuant symmetric = choose_activation(statistics, static_spec(act, bits, false));
         CHECK(symmetric.is_static);
         CHECK(symmetric.zero == 0);
@@ -148,6 +155,7 @@ TEST_CASE("the MSE range is best or nearly so, at every width") {
             mean_squared_error(values, choose_activation(seen(values), static_spec("mse", bits, asym)), !asym);
         for (const std::string act : kActs) {
           INFO(act, " bits=", bits, " asym=", asym, " relu=", relu);
+          if (is_slow(act) && bits != 8) continue;
           // Bins of 1/2048 of the peak and clips of whole percents: the best clip lies between two candidates, which at
           // narrow widths, where the error is flat, costs a percent and at 8 bits, where it is steep, at most a few.
           CHECK(mse <= 1.05 * mean_squared_error(values, choose_activation(seen(values), static_spec(act, bits, asym)),
