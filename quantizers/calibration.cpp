@@ -143,26 +143,6 @@ Grid grid_over(Range range, int bits, bool asym) {
   return asym ? asymmetric_grid(range, bits) : symmetric_grid(std::max(-range.low, range.high), bits);
 }
 
-/// Around the mean, with the prior whose range has the lesser squared error.
-Range aciq_range(const ValueStatistics& values, Range whole, int bits, bool asym) {
-  const Histogram negative = negative_side(values), positive = positive_side(values);
-  const Moments moments = moments_of(negative, positive, values.zeros);
-  const bool one_sided = asym && (whole.low == 0 || whole.high == 0);
-  Range best = whole;
-  double least = INFINITY;
-  for (const Prior prior : {Prior::gauss, Prior::laplace}) {
-    const double reach = aciq_clip(moments, prior, bits, one_sided);
-    const Range range{std::clamp(moments.mean - reach, whole.low, 0.0),
-                      std::clamp(moments.mean + reach, 0.0, whole.high)};
-    const double error = total_error(negative, positive, grid_over(range, bits, asym));
-    if (error < least) {
-      least = error;
-      best = range;
-    }
-  }
-  return best;
-}
-
 /// The published KL searches on as many bins as their programs use, but for ONNX Runtime's: its 128 never clip.
 Range published_kl_range(std::string_view act, const ValueStatistics& values, Range whole, int bits, bool asym) {
   const double peak = std::max(-whole.low, whole.high);
@@ -184,14 +164,13 @@ Range published_kl_range(std::string_view act, const ValueStatistics& values, Ra
 std::optional<Range> formula_range(const ValueStatistics& values, std::string_view act, int bits, bool asym) {
   const Range whole{std::min(double(values.low), 0.0), std::max(double(values.high), 0.0)};
   const double peak = std::max(-whole.low, whole.high);
-  if (act == "aciq") return aciq_range(values, whole, bits, asym);
-  if (act == "octav") {
-    const bool one_sided = asym && (whole.low == 0 || whole.high == 0);
-    return cut_at(whole, octav_clip(magnitudes(values, true), peak, bits, one_sided));
-  }
-  if (act == "entropy")
-    return cut_at(whole,
-                  entropy_clip(negative_side(values), positive_side(values), values.zeros, peak, bits, /*penalty=*/1));
+  const Histogram negative = negative_side(values), positive = positive_side(values);
+  const bool one_sided = asym && (whole.low == 0 || whole.high == 0);
+  if (act == "aciq")
+    return aciq_range(moments_of(negative, positive, values.zeros), whole, bits, one_sided,
+                      [&](Range range) { return total_error(negative, positive, grid_over(range, bits, asym)); });
+  if (act == "octav") return cut_at(whole, octav_clip(magnitudes(values, true), peak, bits, one_sided));
+  if (act == "entropy") return cut_at(whole, entropy_clip(negative, positive, values.zeros, peak, bits, /*penalty=*/1));
   if (act.starts_with("kl-")) return published_kl_range(act, values, whole, bits, asym);
   return std::nullopt;
 }

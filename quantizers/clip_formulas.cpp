@@ -61,6 +61,23 @@ double aciq_clip(const Moments& moments, Prior prior, int bits, bool one_sided) 
   return prior == Prior::gauss ? kGauss[row] * moments.deviation : kLaplace[row] * moments.absolute_deviation;
 }
 
+Range aciq_range(const Moments& moments, Range whole, int bits, bool one_sided,
+                 const std::function<double(Range)>& error) {
+  Range best = whole;
+  double least = INFINITY;
+  for (const Prior prior : {Prior::gauss, Prior::laplace}) {
+    const double reach = aciq_clip(moments, prior, bits, one_sided);
+    const Range range{std::clamp(moments.mean - reach, whole.low, 0.0),
+                      std::clamp(moments.mean + reach, 0.0, whole.high)};
+    const double found = error(range);
+    if (found < least) {
+      least = found;
+      best = range;
+    }
+  }
+  return best;
+}
+
 double aciq_error(const Moments& moments, Prior prior, int bits, double half_width) {
   const double a = half_width, rounding = a * a / (3 * std::pow(4.0, bits));
   if (prior == Prior::laplace) {

@@ -1,5 +1,6 @@
 // Ranges from formulas and from counts of codes, beside the searches of range_search.h.
 #pragma once
+#include <functional>
 #include <span>
 
 #include "quantizers/range_search.h"
@@ -24,7 +25,12 @@ enum class Prior : std::uint8_t { gauss, laplace };
 /// (arXiv:1810.05723); the multiples are those of their code.
 double aciq_clip(const Moments& moments, Prior prior, int bits, bool one_sided = false);
 
-/// The expected squared error of that range by the same paper, of clipping and of rounding, for a clip of `half_width`.
+/// The range around the mean by the prior that errs less, cut to `whole`; `error` says by how much a range errs.
+Range aciq_range(const Moments& moments, Range whole, int bits, bool one_sided,
+                 const std::function<double(Range)>& error);
+
+/// The expected squared error of aciq_clip() by the same paper, of clipping and of rounding, for a clip of
+/// `half_width`.
 double aciq_error(const Moments& moments, Prior prior, int bits, double half_width);
 
 /// The clip of |x| at which squared errors of clipping and of rounding balance, by Newton's iteration: exact zeros
