@@ -1,5 +1,5 @@
-// The loops of products with vdpbf16ps and weights of weight_panels.h: one row decodes in registers, more rows meet
-// strips of decoded pairs. Both sum in the same order, so that the bits do not depend on the number of rows.
+// The loops of products with vdpbf16ps and weights of weight_panels.h: few rows decode in registers, more rows
+// meet strips of decoded pairs. Both sum in the same order, so that the bits do not depend on the number of rows.
 // Included under instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include "kernels/gemm_args.h"
@@ -41,14 +41,16 @@ struct PairSums {
   }
 };
 
-/// kRows rows from `row` on against one panel, decoded in registers.
+/// kRows rows at `a` against one whole panel, decoded in registers; the first row's results are at `y`. It is pointers
+/// that it takes, for with more to keep gcc 12 has too few registers for one row.
 template <class Decoder, int kRows, int kVectors>
-void multiply_few_rows(const GemmArgs& args, std::int64_t row, std::int64_t column) {
+__attribute__((noinline)) void multiply_few_rows(const GemmArgs& args, std::int64_t column, const std::uint16_t* a,
+                                                 float* y) {
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * 16);
   Decoder decoder(w);
   PairSums<kRows, kVectors> sums;
-  sums.a = static_cast<const std::uint16_t*>(args.a) + row * args.a_stride;
+  sums.a = a;
   sums.a_stride = args.a_stride;
   for (bool first = true; !cursor.done(); first = false) {
     unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
@@ -63,9 +65,9 @@ void multiply_few_rows(const GemmArgs& args, std::int64_t row, std::int64_t colu
     take_segment<Avx512, kVectors>(cursor, decoder, sums);
     unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
       unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-        float* y = args.y + (row + i.value) * args.y_stride + column + 16 * v.value;
-        const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y);
-        _mm512_storeu_ps(y, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale[v.value], before));
+        float* place = y + i.value * args.y_stride + 16 * v.value;
+        const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(place);
+        _mm512_storeu_ps(place, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale[v.value], before));
       });
     });
   }
@@ -211,19 +213,24 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
   }
 }
 
-/// One row of a whole panel goes into registers, and a few where decoding is cheap; the few columns behind the last
-/// whole panel do not matter so much.
+/// Few rows of a whole panel meet pairs in registers, each time as many as there is room for.
+template <class Decoder, int kVectors>
+void multiply_in_registers(const GemmArgs& args, std::int64_t column) {
+  const auto* a = static_cast<const std::uint16_t*>(args.a);
+  float* y = args.y + column;
+  for (std::int64_t left = args.m, rows; left > 0; left -= rows, a += rows * args.a_stride, y += rows * args.y_stride) {
+    rows = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if (rows == 4) multiply_few_rows<Decoder, 4, kVectors>(args, column, a, y);
+    if (rows == 2) multiply_few_rows<Decoder, 2, kVectors>(args, column, a, y);
+    if (rows == 1) multiply_few_rows<Decoder, 1, kVectors>(args, column, a, y);
+  }
+}
+
+/// The few columns behind the last whole panel do not matter so much.
 template <class Decoder, int kVectors>
 void multiply_panel(const GemmArgs& args, std::int64_t column) {
-  if constexpr (kVectors > 1) {
-    if (args.m == 1) return multiply_few_rows<Decoder, 1, kVectors>(args, 0, column);
-    if constexpr (Decoder::kFewRows > 1)
-      if (args.m % Decoder::kFewRows == 0 && args.m <= 3 * Decoder::kFewRows) {
-        for (std::int64_t row = 0; row < args.m; row += Decoder::kFewRows)
-          multiply_few_rows<Decoder, Decoder::kFewRows, kVectors>(args, row, column);
-        return;
-      }
-  }
+  if constexpr (kVectors > 1)
+    if (args.m <= (Decoder::kCheap ? 12 : 4)) return multiply_in_registers<Decoder, kVectors>(args, column);
   multiply_rows<Decoder, kVectors>(args, column);
 }
 

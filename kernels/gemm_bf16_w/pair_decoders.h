@@ -1,5 +1,5 @@
 // Codes of weight_panels.h become pairs of bf16, as vdpbf16ps takes them. As decoders.h, with
-// - kFewRows: rows that are best multiplied with what was decoded once, in registers;
+// - kCheap: decoding once for four rows costs less than writing to a strip and reading from it;
 // - pair<kShift>(word, v): two bf16 in each 32 bits, from the codes at bit kShift of each 16.
 // Included under instruction-set flags: everything is anonymous and inlined.
 #pragma once
@@ -56,8 +56,8 @@ QB_INLINE __m512i look_up_pairs(const __m512i* table, __m512i code) {
 template <int kCodeBits, int kVectors>
 struct PairLevels {
   static constexpr int kBits = kCodeBits;
+  static constexpr bool kCheap = kBits <= 6;
   static constexpr int kTables = kBits <= 5 ? 1 : 1 << (kBits - 5);
-  static constexpr int kFewRows = kBits <= 4 ? 4 : 1;
   __m512i table[kTables];
 
   QB_INLINE explicit PairLevels(const WeightPanels& w) {
@@ -74,7 +74,7 @@ struct PairLevels {
 template <int kCodeBits, int kVectors>
 struct PairMagnitudes {
   static constexpr int kBits = kCodeBits;
-  static constexpr int kFewRows = 1;
+  static constexpr bool kCheap = false;
   static_assert(kBits == 8);
   PairLevels<7, kVectors> magnitudes;
 
@@ -92,7 +92,7 @@ struct PairMagnitudes {
 template <int kCodeBits, int kVectors>
 struct PairIntegers {
   static constexpr int kBits = kCodeBits;
-  static constexpr int kFewRows = 1;
+  static constexpr bool kCheap = false;
   Integers<Avx512, kBits, kVectors> integers;
 
   QB_INLINE explicit PairIntegers(const WeightPanels& w) : integers(w) {}
@@ -109,7 +109,7 @@ struct PairIntegers {
 template <int kCodeBits, int kVectors>
 struct PairDifferences {
   static constexpr int kBits = kCodeBits;
-  static constexpr int kFewRows = 1;
+  static constexpr bool kCheap = true;
   static_assert(kBits <= 5);
   __m512i table[2], zero[kVectors];
   std::int64_t zeros_at;  ///< in a group's parameters
@@ -141,7 +141,7 @@ struct PairDifferences {
 template <int kCodeBits, int kVectors>
 struct PairValues {
   static constexpr int kBits = kCodeBits;
-  static constexpr int kFewRows = 1;
+  static constexpr bool kCheap = true;
   QB_INLINE explicit PairValues(const WeightPanels&) {}
   QB_INLINE void begin_group(const unsigned char*) {}
   template <int kShift>

@@ -28,12 +28,15 @@ struct WeightCodes {
 /// Shapes     as named in GemmArgs; m >= 1; a float32; a_scale, a_zero and a_group_sum unused.
 /// Numbers    the reference rounds w, each product and each sum, in rising order of t. The variants sum a * level in
 ///            float32 by fused multiply-adds over at most 256 weights of one group, and add such a sum times the scale
-///            to the result; with offsets the level is w and the scale 1. Hence the bits of y[i, j] depend neither on m
-///            nor on the range of columns, and variants differ from the reference by at most rounding_bound().
+///            to the result; with offsets the level is w and the scale 1. With a table for each channel, weight t goes
+///            to one of as many sums as a vector has lanes, t modulo their number, and every 32 vectors of weights
+///            these are added in a fixed tree. Hence the bits of y[i, j] depend neither on m nor on the range of
+///            columns, and variants differ from the reference by at most rounding_bound().
 /// Errors     none: arguments are checked by gemm() before dispatch.
 /// Threads    single-threaded and reentrant; gemm() splits columns or rows.
 void gemm_f32_w_ref(const GemmArgs& args);
 void gemm_f32_w_avx2(const GemmArgs& args);
 void gemm_f32_w_avx512(const GemmArgs& args);
+void gemm_f32_w_neon(const GemmArgs& args);
 
 }  // namespace qb

@@ -1,5 +1,5 @@
-// The loops of products with weights of weight_panels.h and float32 sums: one row decodes in registers, more rows meet
-// strips of decoded levels. Both sum in the same order, so that the bits do not depend on the number of rows.
+// The loops of products with weights of weight_panels.h and float32 sums: few rows decode in registers, more rows
+// meet strips of decoded levels. Both sum in the same order, so that the bits do not depend on the number of rows.
 // Included under several instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include "kernels/gemm_args.h"
@@ -11,63 +11,83 @@ namespace qb {
 
 namespace {
 
-/// One row of y, summed while the stream is read.
-template <class Vector, int kVectors>
+/// Some rows of y, summed while the stream is read.
+template <class Vector, int kRows, int kVectors>
 struct FloatSums {
   using Floats = typename Vector::Floats;
   using Words = typename Vector::Words;
   const float* a;
-  std::int64_t k;
-  const float* next = nullptr;  ///< activations of the half chunk at hand
-  float* padded;                ///< [16], to fill where the row ends; not here, for then nothing were in registers
-  Floats even, odd;
-  Floats sum[kVectors];
+  std::int64_t a_stride, k;
+  const float* next = nullptr;  ///< activations of the half chunk at hand, rows next_stride apart
+  std::int64_t next_stride = 0;
+  float* padded;  ///< [kRows, 16], to fill where rows end; not here, for then nothing were in registers
+  Floats even[kRows], odd[kRows];
+  Floats sum[kRows][kVectors];
 
   QB_INLINE void half(std::int64_t t) {
+    constexpr std::int64_t kHalf = kChunk / 2;
     next = a + t;
-    if (t + kChunk / 2 <= k) return;
-    for (std::int64_t i = 0; i < kChunk / 2; ++i) padded[i] = t + i < k ? a[t + i] : 0.0f;
+    next_stride = a_stride;
+    if (t + kHalf <= k) return;
+    copy_padded(a, a_stride, kRows, t, kHalf, k, padded);
     next = padded;
+    next_stride = kHalf;
   }
   template <int kPair>
   QB_INLINE void pair() {
-    even = Vector::all(next[2 * kPair]);
-    odd = Vector::all(next[2 * kPair + 1]);
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      const float* row = next + i.value * next_stride;
+      even[i.value] = Vector::all(row[2 * kPair]);
+      odd[i.value] = Vector::all(row[2 * kPair + 1]);
+    });
   }
   template <int kVector, int kShift, class Decoder>
   QB_INLINE void take(const Decoder& decoder, Words word) {
-    sum[kVector] = Vector::multiply_add(even, decoder.template low<kShift>(word, kVector), sum[kVector]);
-    sum[kVector] = Vector::multiply_add(odd, decoder.template high<kShift>(word, kVector), sum[kVector]);
+    const Floats low = decoder.template low<kShift>(word, kVector);
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      sum[i.value][kVector] = Vector::multiply_add(even[i.value], low, sum[i.value][kVector]);
+    });
+    const Floats high = decoder.template high<kShift>(word, kVector);
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      sum[i.value][kVector] = Vector::multiply_add(odd[i.value], high, sum[i.value][kVector]);
+    });
   }
 };
 
-template <class Vector, class Decoder, int kVectors>
-void multiply_row(const GemmArgs& args, std::int64_t column, const float* a, float* y) {
+/// kRows rows at `a` against one whole panel, decoded in registers; the first row's results are at `y`. It is pointers
+/// that it takes, for with more to keep gcc 12 has too few registers for one row.
+template <class Vector, class Decoder, int kRows, int kVectors>
+__attribute__((noinline)) void multiply_few_rows(const GemmArgs& args, std::int64_t column, const float* a, float* y) {
   using Floats = typename Vector::Floats;
   constexpr int kLanes = Vector::kLanes;
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   PanelCursor cursor = begin_panel(w, args.k, column, kVectors * kLanes);
   Decoder decoder(w);
-  FloatSums<Vector, kVectors> sums;
+  FloatSums<Vector, kRows, kVectors> sums;
   sums.a = a;
+  sums.a_stride = args.a_stride;
   sums.k = args.k;
-  float padded[kChunk / 2];
+  float padded[kRows * kChunk / 2];
   sums.padded = padded;
-  Floats total[kVectors];
-  unrolled<0, kVectors>([&](auto v) { total[v.value] = Vector::zero(); });
-  while (!cursor.done()) {
-    unrolled<0, kVectors>([&](auto v) { sums.sum[v.value] = Vector::zero(); });
+  for (bool first = true; !cursor.done(); first = false) {
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      unrolled<0, kVectors>([&](auto v)
+                                __attribute__((always_inline)) { sums.sum[i.value][v.value] = Vector::zero(); });
+    });
     begin_segment(cursor, decoder);
     Floats scale[kVectors];
-    unrolled<0, kVectors>([&](auto v) { scale[v.value] = load_scales<Vector>(w.scale, cursor.parameters, v.value); });
+    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+      scale[v.value] = load_scales<Vector>(w.scale, cursor.parameters, v.value);
+    });
     take_segment<Vector, kVectors>(cursor, decoder, sums);
-    unrolled<0, kVectors>(
-        [&](auto v) { total[v.value] = Vector::multiply_add(sums.sum[v.value], scale[v.value], total[v.value]); });
+    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
+      unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
+        float* place = y + i.value * args.y_stride + v.value * kLanes;
+        const Floats before = first ? Vector::zero() : Vector::load(place);
+        Vector::store(place, Vector::multiply_add(sums.sum[i.value][v.value], scale[v.value], before));
+      });
+    });
   }
-  unrolled<0, kVectors>([&](auto v) {
-    const std::int64_t columns = args.n_end - column - v.value * kLanes;
-    Vector::store_first(y + v.value * kLanes, total[v.value], v.value + 1 < kVectors ? kLanes : columns);
-  });
 }
 
 constexpr std::int64_t kStripDepth = kSegment;
@@ -175,12 +195,28 @@ void multiply_rows(const GemmArgs& args, std::int64_t column) {
   }
 }
 
-/// One row of a whole panel goes into registers; the few columns behind the last whole panel do not matter so much.
+/// Few rows of a whole panel meet levels in registers, each time as many as there is room for.
+template <class Vector, class Decoder, int kVectors>
+void multiply_in_registers(const GemmArgs& args, std::int64_t column) {
+  constexpr bool kManyRegisters = Vector::kTileVectors == 4;
+  const auto* a = static_cast<const float*>(args.a);
+  float* y = args.y + column;
+  for (std::int64_t left = args.m, rows; left > 0; left -= rows, a += rows * args.a_stride, y += rows * args.y_stride) {
+    rows = kManyRegisters && left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if constexpr (kManyRegisters)
+      if (rows == 4) multiply_few_rows<Vector, Decoder, 4, kVectors>(args, column, a, y);
+    if (rows == 2) multiply_few_rows<Vector, Decoder, 2, kVectors>(args, column, a, y);
+    if (rows == 1) multiply_few_rows<Vector, Decoder, 1, kVectors>(args, column, a, y);
+  }
+}
+
+/// The few columns behind the last whole panel do not matter so much.
 template <class Vector, class Decoder, int kVectors>
 void multiply_panel(const GemmArgs& args, std::int64_t column) {
+  constexpr std::int64_t kFewRows = Vector::kTileVectors == 4 ? 8 : 2;
   if constexpr (Decoder::kBits > 0 && kVectors > 1)
-    if (args.m == 1 && !static_cast<const WeightPanels*>(args.w)->offsets)
-      return multiply_row<Vector, Decoder, kVectors>(args, column, static_cast<const float*>(args.a), args.y + column);
+    if (args.m <= kFewRows && !static_cast<const WeightPanels*>(args.w)->offsets)
+      return multiply_in_registers<Vector, Decoder, kVectors>(args, column);
   multiply_rows<Vector, Decoder, kVectors>(args, column);
 }
 
