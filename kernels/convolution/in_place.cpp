@@ -49,16 +49,17 @@ std::int64_t most_rows(const ConvShape& shape, std::int64_t columns) {
   return std::max<std::int64_t>(1, kUnitBytes / (4 * shape.window.out[1] * columns));
 }
 
-/// Whole rows of results and whole panels of columns, in parts of equal size for the threads where there are such.
+/// Whole rows of results and whole panels of columns. Threads take rows where these can be shared evenly, else columns
+/// where those can: threads that write columns of the same rows fetch one another's lines.
 Units units_of(const ConvShape& shape, std::int64_t samples, int threads) {
   Units units;
   units.rows = samples * shape.window.out[0];
   units.columns = shape.out_channels / shape.groups;
   const std::int64_t panels = (units.columns + kPanel - 1) / kPanel;
-  if (panels % threads == 0) units.column_parts = threads;
+  const bool even_rows = units.rows % threads == 0 || units.rows >= 20 * threads;
+  if (!even_rows && panels % threads == 0) units.column_parts = threads;
   const std::int64_t columns = round_up((units.columns + units.column_parts - 1) / units.column_parts, kPanel);
-  const std::int64_t most = most_rows(shape, columns);
-  const std::int64_t step = units.column_parts == threads ? 1 : threads;
+  const std::int64_t most = most_rows(shape, columns), step = units.column_parts == threads ? 1 : threads;
   units.row_parts = std::min(units.rows, round_up((units.rows + most - 1) / most, step));
   return units;
 }
