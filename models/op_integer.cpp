@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 
+#include "kernels/base/parallel.h"
 #include "kernels/base/small_floats.h"
 #include "models/broadcast.h"
 #include "models/ops.h"
@@ -15,6 +17,8 @@
 namespace qb {
 
 namespace {
+
+constexpr std::int64_t kProductsPerThread = 1 << 16;  ///< fewer are not worth another thread
 
 bool is_byte(DType type) { return type == DType::u8 || type == DType::i8; }
 
@@ -37,6 +41,29 @@ std::vector<std::int32_t> centred(const Tensor& codes, const Tensor* zero, std::
   return result;
 }
 
+/// An operand less its zero points: made when planning where both are constants, else by every run.
+class CentredOperand {
+ public:
+  /// Inputs `codes` and `zero` of the node; the zero point of element i is number i / inner % count.
+  CentredOperand(const OpSite& site, std::size_t codes, std::size_t zero, std::int64_t inner)
+      : codes_(codes), zero_(zero), inner_(inner) {
+    const OpInput &values = site.inputs[codes], &points = site.inputs[zero];
+    if (values.constant && (!points.given || points.constant))
+      known_ = centred(*values.constant, points.constant, inner);
+  }
+
+  const std::vector<std::int32_t>& of(const OpRun& run, std::vector<std::int32_t>& scratch) const {
+    if (known_) return *known_;
+    scratch = centred(*run.inputs[codes_], zero_ < run.inputs.size() ? run.inputs[zero_] : nullptr, inner_);
+    return scratch;
+  }
+
+ private:
+  std::size_t codes_, zero_;
+  std::int64_t inner_;
+  std::optional<std::vector<std::int32_t>> known_;
+};
+
 /// Sums wrap modulo 2^32, as int32 accumulators do.
 std::int32_t add_product(std::int32_t sum, std::int32_t a, std::int32_t b) {
   return std::int32_t(std::uint32_t(sum) + std::uint32_t(a) * std::uint32_t(b));
@@ -48,22 +75,27 @@ struct IntegerMatMul {
   BroadcastWalk walk;
   Shape shape;
 
-  std::vector<std::int32_t> operator()(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) const {
+  std::vector<std::int32_t> operator()(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b,
+                                       int threads) const {
     std::vector<std::int32_t> y(std::size_t(products * m * n), 0);
     if (y.empty()) return y;
     for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
       for (std::int64_t i = 0; i < walk.inner; ++i)
         multiply(a.data() + (offset[0] + i * walk.inner_step[0]) * m * k,
-                 b.data() + (offset[1] + i * walk.inner_step[1]) * k * n, y.data() + (at + i) * m * n);
+                 b.data() + (offset[1] + i * walk.inner_step[1]) * k * n, y.data() + (at + i) * m * n, threads);
     });
     return y;
   }
 
  private:
-  void multiply(const std::int32_t* a, const std::int32_t* b, std::int32_t* y) const {
-    for (std::int64_t i = 0; i < m; ++i)
-      for (std::int64_t t = 0; t < k; ++t)
-        for (std::int64_t j = 0; j < n; ++j) y[i * n + j] = add_product(y[i * n + j], a[i * k + t], b[t * n + j]);
+  void multiply(const std::int32_t* a, const std::int32_t* b, std::int32_t* y, int threads) const {
+    const auto rows = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        for (std::int64_t t = 0; t < k; ++t)
+          for (std::int64_t j = 0; j < n; ++j) y[i * n + j] = add_product(y[i * n + j], a[i * k + t], b[t * n + j]);
+    };
+    parallel_for(m, threads, std::max<std::int64_t>(1, kProductsPerThread / std::max<std::int64_t>(1, n * k)),
+                 std::cref(rows));
   }
 };
 
@@ -95,10 +127,6 @@ void expect_parameter(const OpSite& site, std::size_t input, std::int64_t extent
     site.fail(fmt::format("input {} has {} elements; 1 or {} would fit", input, count, extent));
 }
 
-const Tensor* given(const OpRun& run, std::size_t input) {
-  return input < run.inputs.size() ? run.inputs[input] : nullptr;
-}
-
 PlannedOp plan_matmul_integer(const OpSite& site) {
   const IntegerMatMul product = plan_product(site, 0, 1);
   for (std::size_t input = 2; input < 4; ++input)
@@ -107,9 +135,10 @@ PlannedOp plan_matmul_integer(const OpSite& site) {
   expect_parameter(site, 3, product.n);
   PlannedOp planned;
   planned.outputs = {{DType::i32, product.shape}};
-  planned.run = [product](const OpRun& run) {
-    const auto y =
-        product(centred(*run.inputs[0], given(run, 2), product.k), centred(*run.inputs[1], given(run, 3), 1));
+  planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
+                 b = CentredOperand(site, 1, 3, 1)](const OpRun& run) {
+    std::vector<std::int32_t> left, right;
+    const auto y = product(a.of(run, left), b.of(run, right), run.threads);
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
   return planned;
@@ -117,28 +146,34 @@ PlannedOp plan_matmul_integer(const OpSite& site) {
 
 /// An exact convolution of centred codes; padding is real zero.
 std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std::int32_t>& x,
-                                   const std::vector<std::int32_t>& w) {
+                                   const std::vector<std::int32_t>& w, int threads) {
   const Window& window = conv.window;
   const std::int64_t per_group = conv.in_channels / conv.groups, plane = window.in[0] * window.in[1];
   std::vector<std::int32_t> y(std::size_t(conv.batch * conv.out_channels * window.positions()), 0);
-  for (std::int64_t out = 0; out < conv.batch * conv.out_channels; ++out) {
-    const std::int64_t sample = out / conv.out_channels, channel = out % conv.out_channels;
-    const std::int64_t group = channel / (conv.out_channels / conv.groups);
-    std::int32_t* result = y.data() + out * window.positions();
-    for (std::int64_t t = 0; t < conv.k(); ++t) {
-      const std::int64_t c = t / window.area(), ky = t / window.kernel[1] % window.kernel[0], kx = t % window.kernel[1];
-      const std::int32_t* from = x.data() + (sample * conv.in_channels + group * per_group + c) * plane;
-      const std::int32_t weight = w[std::size_t(channel * conv.k() + t)];
-      const Reach rows = reach(window, 0, ky), columns = reach(window, 1, kx);
-      for (std::int64_t oy = rows.first; oy < rows.last; ++oy)
-        for (std::int64_t ox = columns.first; ox < columns.last; ++ox) {
-          const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
-          const std::int64_t ix = ox * window.stride[1] + kx * window.dilation[1] - window.begin[1];
-          std::int32_t& sum = result[oy * window.out[1] + ox];
-          sum = add_product(sum, weight, from[iy * window.in[1] + ix]);
-        }
+  const auto planes = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t out = begin; out < end; ++out) {
+      const std::int64_t sample = out / conv.out_channels, channel = out % conv.out_channels;
+      const std::int64_t group = channel / (conv.out_channels / conv.groups);
+      std::int32_t* result = y.data() + out * window.positions();
+      for (std::int64_t t = 0; t < conv.k(); ++t) {
+        const std::int64_t c = t / window.area(), ky = t / window.kernel[1] % window.kernel[0],
+                           kx = t % window.kernel[1];
+        const std::int32_t* from = x.data() + (sample * conv.in_channels + group * per_group + c) * plane;
+        const std::int32_t weight = w[std::size_t(channel * conv.k() + t)];
+        const Reach rows = reach(window, 0, ky), columns = reach(window, 1, kx);
+        for (std::int64_t oy = rows.first; oy < rows.last; ++oy)
+          for (std::int64_t ox = columns.first; ox < columns.last; ++ox) {
+            const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
+            const std::int64_t ix = ox * window.stride[1] + kx * window.dilation[1] - window.begin[1];
+            std::int32_t& sum = result[oy * window.out[1] + ox];
+            sum = add_product(sum, weight, from[iy * window.in[1] + ix]);
+          }
+      }
     }
-  }
+  };
+  const std::int64_t products = std::max<std::int64_t>(1, window.positions() * conv.k());
+  parallel_for(conv.batch * conv.out_channels, threads, std::max<std::int64_t>(1, kProductsPerThread / products),
+               std::cref(planes));
   return y;
 }
 
@@ -162,9 +197,9 @@ PlannedOp plan_conv_integer(const OpSite& site) {
   expect_parameter(site, 3, conv.out_channels);
   PlannedOp planned;
   planned.outputs = {{DType::i32, window_result(site, conv.window, conv.out_channels)}};
-  planned.run = [conv](const OpRun& run) {
-    const auto y =
-        convolve(conv, centred(*run.inputs[0], given(run, 2), 1), centred(*run.inputs[1], given(run, 3), conv.k()));
+  planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 1, 3, conv.k())](const OpRun& run) {
+    std::vector<std::int32_t> left, right;
+    const auto y = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
   return planned;
@@ -203,9 +238,10 @@ PlannedOp plan_qlinear_matmul(const OpSite& site) {
   for (const std::size_t input : {6, 7}) expect_parameter(site, input, 1);
   PlannedOp planned;
   planned.outputs = {{site.dtype(7), product.shape}};
-  planned.run = [product](const OpRun& run) {
-    const auto sums =
-        product(centred(*run.inputs[0], run.inputs[2], product.k), centred(*run.inputs[3], run.inputs[5], 1));
+  planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
+                 b = CentredOperand(site, 3, 5, 1)](const OpRun& run) {
+    std::vector<std::int32_t> left, right;
+    const auto sums = product(a.of(run, left), b.of(run, right), run.threads);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) *
                                 scale_at(*run.inputs[4], i % product.n) / scale_at(*run.inputs[6], 0);
@@ -230,10 +266,10 @@ PlannedOp plan_qlinear_conv(const OpSite& site) {
   }
   PlannedOp planned;
   planned.outputs = {{site.dtype(7), window_result(site, conv.window, conv.out_channels)}};
-  planned.run = [conv](const OpRun& run) {
-    const Tensor* bias = given(run, 8);
-    const auto sums =
-        convolve(conv, centred(*run.inputs[0], run.inputs[2], 1), centred(*run.inputs[3], run.inputs[5], conv.k()));
+  planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 3, 5, conv.k())](const OpRun& run) {
+    const Tensor* bias = run.inputs.size() > 8 ? run.inputs[8] : nullptr;
+    std::vector<std::int32_t> left, right;
+    const auto sums = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const std::int64_t channel = i / conv.window.positions() % conv.out_channels;
       const double multiplier =

@@ -11,6 +11,7 @@
 
 #include "kernels/base/files.h"
 #include "kernels/base/json.h"
+#include "kernels/base/random.h"
 #include "kernels/base/small_floats.h"
 #include "models/element_types.h"
 #include "models/executor.h"
@@ -274,6 +275,46 @@ TEST_CASE("precision of the division and type of the result are the node's to ch
   const Tensor half = evaluate_node(node, 23, std::array<const Tensor*, 2>{&seven, &tenth})[0];
   CHECK(name_of(half.dtype) == "f16");
   CHECK(half.bytes.as<std::uint16_t>()[0] == f16_from_f32(7 * 0.1f));
+}
+
+Tensor random_codes(DType type, Shape shape, std::uint64_t seed) {
+  Tensor tensor(type, std::move(shape));
+  Random random(seed);
+  for (std::int64_t i = 0; i < tensor.size(); ++i) tensor.bytes.as<std::uint8_t>()[i] = std::uint8_t(random.below(256));
+  return tensor;
+}
+
+TEST_CASE("integer products give the same sums at every thread count, whether weights are constants or not") {
+  const struct {
+    std::string op;
+    Shape x, w;
+  } cases[] = {{"ConvInteger", {2, 8, 21, 19}, {12, 8, 3, 3}}, {"MatMulInteger", {3, 40, 70}, {3, 70, 33}}};
+  for (const auto& [op, x_shape, w_shape] : cases) {
+    INFO(op);
+    const Tensor x = random_codes(DType::u8, x_shape, 1), w = random_codes(DType::i8, w_shape, 2);
+    const Tensor x_zero = random_codes(DType::u8, {1}, 3), w_zero = random_codes(DType::i8, {1}, 4);
+    Model model;
+    model.graph.nodes = {{"node", op, {"x", "w", "x_zero", "w_zero"}, {"y"}, {}, {}}};
+    model.graph.inputs = {{"x", DType::u8, x_shape}};
+    model.graph.outputs = {"y"};
+    Model open = model;
+    model.weights = {{"w", w}, {"x_zero", x_zero}, {"w_zero", w_zero}};
+    open.graph.inputs.insert(open.graph.inputs.end(),
+                             {{"w", DType::i8, w_shape}, {"x_zero", DType::u8, {1}}, {"w_zero", DType::i8, {1}}});
+    Executor first(model, {}), many(model, {.threads = 3}), fed(open, {.threads = 2});
+    first.run(x);
+    many.run(x);
+    fed.run(std::array{x, w, x_zero, w_zero});
+    check_same(many.outputs()[0], first.outputs()[0]);
+    check_same(fed.outputs()[0], first.outputs()[0]);
+    // One sum by hand: the first of the result is a dot product without padding.
+    if (op != "MatMulInteger") continue;
+    std::int32_t sum = 0;
+    for (std::size_t t = 0; t < 70; ++t)
+      sum += (int(x.as<std::uint8_t>()[t]) - int(x_zero.as<std::uint8_t>()[0])) *
+             (int(w.as<std::int8_t>()[33 * t]) - int(w_zero.as<std::int8_t>()[0]));
+    CHECK(first.outputs()[0].as<std::int32_t>()[0] == sum);
+  }
 }
 
 TEST_CASE("codes of values that are not finite, of ties and of ranges of nothing") {
