@@ -13,7 +13,7 @@ namespace {
 [[maybe_unused]] __attribute__((always_inline)) inline float32x4_t load_columns(const float* y, std::int64_t columns) {
   if (columns >= 4) return vld1q_f32(y);
   float four[4] = {};
-  for (std::int64_t j = 0; j < columns; ++j) four[j] = y[j];
+  for (std::int64_t j = 0; j < 3 && j < columns; ++j) four[j] = y[j];
   return vld1q_f32(four);
 }
 
@@ -23,7 +23,7 @@ namespace {
   if (columns >= 4) return vst1q_f32(y, values);
   float four[4];
   vst1q_f32(four, values);
-  for (std::int64_t j = 0; j < columns; ++j) y[j] = four[j];
+  for (std::int64_t j = 0; j < 3 && j < columns; ++j) y[j] = four[j];
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ constexpr KernelInfo kVariants[] = {
 #if defined(__x86_64__)
     variant("bf16_rows_avx2", "bf16_rows", Activations::bf16, Isa::avx2),
     variant("bf16_rows_avx512", "bf16_rows", Activations::bf16, Isa::avx2 | Isa::avx512),
+#elif defined(__aarch64__)
+    variant("bf16_rows_neon", "bf16_rows", Activations::bf16, Isa::neon),
 #endif
     variant("sign_rows_ref", "sign_rows", Activations::binary, Isa::none),
 #if defined(__x86_64__)

@@ -21,5 +21,6 @@ using Bf16RowFn = void (*)(const Bf16RowArgs&);
 void bf16_row_ref(const Bf16RowArgs& args);
 void bf16_row_avx2(const Bf16RowArgs& args);
 void bf16_row_avx512(const Bf16RowArgs& args);
+void bf16_row_neon(const Bf16RowArgs& args);
 
 }  // namespace qb

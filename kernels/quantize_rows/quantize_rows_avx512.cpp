@@ -18,14 +18,25 @@ void quantize_row_avx512(const QuantizeRowArgs& args) {
   }
 }
 
+/// Four maxima: one would wait for itself.
 float absolute_maximum_avx512(const float* x, std::int64_t k) {
-  __m512 maximum = _mm512_setzero_ps();
-  for (std::int64_t t = 0; t < k; t += 16) {
+  __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
+  const auto join = [&](__m512 maximum, std::int64_t t) {
+    return _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x + t)), maximum);
+  };
+  std::int64_t t = 0;
+  for (; t + 64 <= k; t += 64) {
+    a = join(a, t);
+    b = join(b, t + 16);
+    c = join(c, t + 32);
+    d = join(d, t + 48);
+  }
+  for (; t < k; t += 16) {
     const std::int64_t rest = k - t;
     const __mmask16 mask = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
-    maximum = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, x + t)), maximum);
+    a = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, x + t)), a);
   }
-  return _mm512_reduce_max_ps(maximum);
+  return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d)));
 }
 
 namespace {

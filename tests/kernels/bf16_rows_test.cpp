@@ -24,6 +24,8 @@ const std::vector<Variant> kVariants = {
 #if defined(__x86_64__)
     {"avx2", Isa::avx2, bf16_row_avx2},
     {"avx512", Isa::avx512, bf16_row_avx512},
+#elif defined(__aarch64__)
+    {"neon", Isa::neon, bf16_row_neon},
 #endif
 };
 

@@ -64,6 +64,21 @@ TEST_CASE("codes are rounded to nearest even, moved by the zero point, then satu
   });
 }
 
+TEST_CASE("values at and beside ties are rounded as their quotients are, whatever the scale") {
+  for (const float scale : {0.1f, 1.0f / 3.0f, 0.0078431377f, 0x1p-7f, 3.0f, 1e-30f, 1e30f, 1e-38f, 0x1p-140f, 3e38f}) {
+    std::vector<float> x;
+    for (int code = -300; code <= 300; ++code) {
+      const float tie = (float(code) + 0.5f) * scale;
+      for (const float value : {tie, std::nextafter(tie, 0.0f), std::nextafter(tie, 1e30f), float(code) * scale})
+        x.push_back(value);
+    }
+    for (const int zero : {0, -128, 37}) {
+      const std::vector<int> right = codes_of(kVariants[0], x, scale, zero, -128, 127);
+      for_each_variant([&](const Variant& variant) { CHECK(codes_of(variant, x, scale, zero, -128, 127) == right); });
+    }
+  }
+}
+
 TEST_CASE("all variants give the same codes and maxima at every length, whatever the values") {
   for_each_variant([](const Variant& variant) {
     for (const std::size_t length : {1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000}) {
