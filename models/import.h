@@ -12,9 +12,9 @@ namespace qb {
 
 using TensorMap = std::map<std::string, Tensor, std::less<>>;
 
-/// ONNX ModelProto, opsets 7 to 21 of the default domain. A fixed leading extent of 1 of an input becomes the batch,
+/// ONNX ModelProto, opsets 7 to 25 of the default domain. A fixed leading extent of 1 of an input becomes the batch,
 /// Reshape targets follow. Constants are folded: what dequantizes constant weights becomes float weights. Half and
-/// double values are computed in float32. An unknown operator is named with its node and the nearest known one.
+/// double are computed in float32; casts to half round. An unknown operator is named with the nearest known one.
 Model read_onnx(std::string_view bytes, std::string_view where);
 Tensor read_onnx_tensor(std::string_view bytes, std::string_view where);  ///< one TensorProto (node test data)
 
