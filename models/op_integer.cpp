@@ -32,12 +32,16 @@ std::int32_t code_at(const Tensor& tensor, std::int64_t i) {
                                    : std::int32_t(tensor.as<std::int8_t>()[std::size_t(i)]);
 }
 
-/// Codes less their zero points: element i has the zero point i / inner % count.
-std::vector<std::int32_t> centred(const Tensor& codes, const Tensor* zero, std::int64_t inner) {
-  std::vector<std::int32_t> result(std::size_t(codes.size()));
+/// Codes less their zero points, in [-255, 255].
+using Codes = std::vector<std::int16_t>;
+
+/// Element i has the zero point i / inner % count.
+Codes centred(const Tensor& codes, const Tensor* zero, std::int64_t inner) {
+  Codes result(std::size_t(codes.size()));
   const std::int64_t count = zero ? zero->size() : 1;
   for (std::int64_t i = 0; i < std::ssize(result); ++i)
-    result[std::size_t(i)] = code_at(codes, i) - (zero ? code_at(*zero, count == 1 ? 0 : i / inner % count) : 0);
+    result[std::size_t(i)] =
+        std::int16_t(code_at(codes, i) - (zero ? code_at(*zero, count == 1 ? 0 : i / inner % count) : 0));
   return result;
 }
 
@@ -52,7 +56,7 @@ class CentredOperand {
       known_ = centred(*values.constant, points.constant, inner);
   }
 
-  const std::vector<std::int32_t>& of(const OpRun& run, std::vector<std::int32_t>& scratch) const {
+  const Codes& of(const OpRun& run, Codes& scratch) const {
     if (known_) return *known_;
     scratch = centred(*run.inputs[codes_], zero_ < run.inputs.size() ? run.inputs[zero_] : nullptr, inner_);
     return scratch;
@@ -61,12 +65,14 @@ class CentredOperand {
  private:
   std::size_t codes_, zero_;
   std::int64_t inner_;
-  std::optional<std::vector<std::int32_t>> known_;
+  std::optional<Codes> known_;
 };
 
 /// Sums wrap modulo 2^32, as int32 accumulators do.
-std::int32_t add_product(std::int32_t sum, std::int32_t a, std::int32_t b) {
-  return std::int32_t(std::uint32_t(sum) + std::uint32_t(a) * std::uint32_t(b));
+std::int32_t wrapping_sum(std::int32_t a, std::int32_t b) { return std::int32_t(std::uint32_t(a) + std::uint32_t(b)); }
+
+std::int32_t add_product(std::int32_t sum, std::int16_t a, std::int16_t b) {
+  return wrapping_sum(sum, std::int32_t(a) * std::int32_t(b));
 }
 
 /// The shape and loops of an integer matrix product.
@@ -75,8 +81,7 @@ struct IntegerMatMul {
   BroadcastWalk walk;
   Shape shape;
 
-  std::vector<std::int32_t> operator()(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b,
-                                       int threads) const {
+  std::vector<std::int32_t> operator()(const Codes& a, const Codes& b, int threads) const {
     std::vector<std::int32_t> y(std::size_t(products * m * n), 0);
     if (y.empty()) return y;
     for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
@@ -88,7 +93,7 @@ struct IntegerMatMul {
   }
 
  private:
-  void multiply(const std::int32_t* a, const std::int32_t* b, std::int32_t* y, int threads) const {
+  void multiply(const std::int16_t* a, const std::int16_t* b, std::int32_t* y, int threads) const {
     const auto rows = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
         for (std::int64_t t = 0; t < k; ++t)
@@ -137,16 +142,25 @@ PlannedOp plan_matmul_integer(const OpSite& site) {
   planned.outputs = {{DType::i32, product.shape}};
   planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
                  b = CentredOperand(site, 1, 3, 1)](const OpRun& run) {
-    std::vector<std::int32_t> left, right;
+    Codes left, right;
     const auto y = product(a.of(run, left), b.of(run, right), run.threads);
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
   return planned;
 }
 
+/// y[i] += weight * x[i * stride + shift] for i in `columns`.
+void add_row(std::int32_t* y, Reach columns, std::int16_t weight, const std::int16_t* x, std::int64_t stride,
+             std::int64_t shift) {
+  if (stride == 1) {
+    for (std::int64_t i = columns.first; i < columns.last; ++i) y[i] = add_product(y[i], weight, x[i + shift]);
+  } else {
+    for (std::int64_t i = columns.first; i < columns.last; ++i) y[i] = add_product(y[i], weight, x[i * stride + shift]);
+  }
+}
+
 /// An exact convolution of centred codes; padding is real zero.
-std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std::int32_t>& x,
-                                   const std::vector<std::int32_t>& w, int threads) {
+std::vector<std::int32_t> convolve(const ConvShape& conv, const Codes& x, const Codes& w, int threads) {
   const Window& window = conv.window;
   const std::int64_t per_group = conv.in_channels / conv.groups, plane = window.in[0] * window.in[1];
   std::vector<std::int32_t> y(std::size_t(conv.batch * conv.out_channels * window.positions()), 0);
@@ -158,16 +172,15 @@ std::vector<std::int32_t> convolve(const ConvShape& conv, const std::vector<std:
       for (std::int64_t t = 0; t < conv.k(); ++t) {
         const std::int64_t c = t / window.area(), ky = t / window.kernel[1] % window.kernel[0],
                            kx = t % window.kernel[1];
-        const std::int32_t* from = x.data() + (sample * conv.in_channels + group * per_group + c) * plane;
-        const std::int32_t weight = w[std::size_t(channel * conv.k() + t)];
+        const std::int16_t* from = x.data() + (sample * conv.in_channels + group * per_group + c) * plane;
+        const std::int16_t weight = w[std::size_t(channel * conv.k() + t)];
         const Reach rows = reach(window, 0, ky), columns = reach(window, 1, kx);
-        for (std::int64_t oy = rows.first; oy < rows.last; ++oy)
-          for (std::int64_t ox = columns.first; ox < columns.last; ++ox) {
-            const std::int64_t iy = oy * window.stride[0] + ky * window.dilation[0] - window.begin[0];
-            const std::int64_t ix = ox * window.stride[1] + kx * window.dilation[1] - window.begin[1];
-            std::int32_t& sum = result[oy * window.out[1] + ox];
-            sum = add_product(sum, weight, from[iy * window.in[1] + ix]);
-          }
+        for (std::int64_t oy = rows.first; oy < rows.last; ++oy) {
+          const std::int16_t* row =
+              from + (oy * window.stride[0] + ky * window.dilation[0] - window.begin[0]) * window.in[1];
+          const std::int64_t shift = kx * window.dilation[1] - window.begin[1];
+          add_row(result + oy * window.out[1], columns, weight, row, window.stride[1], shift);
+        }
       }
     }
   };
@@ -198,7 +211,7 @@ PlannedOp plan_conv_integer(const OpSite& site) {
   PlannedOp planned;
   planned.outputs = {{DType::i32, window_result(site, conv.window, conv.out_channels)}};
   planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 1, 3, conv.k())](const OpRun& run) {
-    std::vector<std::int32_t> left, right;
+    Codes left, right;
     const auto y = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
     std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
   };
@@ -240,7 +253,7 @@ PlannedOp plan_qlinear_matmul(const OpSite& site) {
   planned.outputs = {{site.dtype(7), product.shape}};
   planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
                  b = CentredOperand(site, 3, 5, 1)](const OpRun& run) {
-    std::vector<std::int32_t> left, right;
+    Codes left, right;
     const auto sums = product(a.of(run, left), b.of(run, right), run.threads);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) *
@@ -268,15 +281,14 @@ PlannedOp plan_qlinear_conv(const OpSite& site) {
   planned.outputs = {{site.dtype(7), window_result(site, conv.window, conv.out_channels)}};
   planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 3, 5, conv.k())](const OpRun& run) {
     const Tensor* bias = run.inputs.size() > 8 ? run.inputs[8] : nullptr;
-    std::vector<std::int32_t> left, right;
+    Codes left, right;
     const auto sums = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
     for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
       const std::int64_t channel = i / conv.window.positions() % conv.out_channels;
       const double multiplier =
           scale_at(*run.inputs[1], 0) * scale_at(*run.inputs[4], channel) / scale_at(*run.inputs[6], 0);
-      const std::int32_t sum =
-          bias ? add_product(sums[std::size_t(i)], 1, bias->as<std::int32_t>()[std::size_t(channel)])
-               : sums[std::size_t(i)];
+      const std::int32_t sum = bias ? wrapping_sum(sums[std::size_t(i)], bias->as<std::int32_t>()[std::size_t(channel)])
+                                    : sums[std::size_t(i)];
       store_code(*run.outputs[0], i, sum, multiplier, code_at(*run.inputs[7], 0));
     }
   };
