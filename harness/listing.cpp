@@ -14,6 +14,7 @@
 #include "kernels/base/text.h"
 #include "kernels/registry.h"
 #include "quantizers/options.h"
+#include "quantizers/preparation.h"
 
 namespace qb {
 
@@ -47,7 +48,8 @@ Json option_rows(std::span<const QuantizerOption> options) {
 }
 
 std::string bits_text(const QuantizerInfo& method) {
-  if (method.min_bits == method.max_bits) return fmt::format("{} bit{}", method.min_bits, method.min_bits == 1 ? "" : "s");
+  if (method.min_bits == method.max_bits)
+    return fmt::format("{} bit{}", method.min_bits, method.min_bits == 1 ? "" : "s");
   return fmt::format("{} to {} bits", method.min_bits, method.max_bits);
 }
 
@@ -60,10 +62,22 @@ Json quantizer_rows() {
                     {"groups", info.groups},
                     {"activations", info.activations},
                     {"calibration", info.calibration},
+                    {"step", info.preparation},
                     {"summary", info.summary},
                     {"formats", info.formats},
                     {"paper", info.paper},
                     {"options", option_rows(all_options(info))}});
+  return rows;
+}
+
+Json step_rows() {
+  Json rows = Json::array();
+  for (const Preparation& step : preparations())
+    rows.push_back({{"step", step.name},
+                    {"calibration", step.calibration},
+                    {"summary", step.summary},
+                    {"paper", step.paper},
+                    {"options", option_rows(step.options)}});
   return rows;
 }
 
@@ -192,33 +206,57 @@ std::string options_text(const Json& options, std::size_t width) {
 
 /// What a study writes to ask for the method.
 std::string spec_text(const QuantizerInfo& method) {
-  if (!method.quantize) return std::string(method.name);
+  if (!method.quantizes()) return std::string(method.name);
   return fmt::format("{}[@option=value...], {}", spec_form(method), bits_text(method));
+}
+
+/// "  name     value", wrapped; nothing for an empty value.
+std::string fact(std::string_view name, std::string_view value, std::size_t width) {
+  std::string text;
+  if (value.empty()) return text;
+  std::string head = fmt::format("  {:<9}", name);
+  for (const std::string& line : wrapped(std::string(value), width - head.size())) {
+    text += head + line + "\n";
+    head.assign(head.size(), ' ');
+  }
+  return text;
+}
+
+std::string steps_text(std::size_t width) {
+  std::string text;
+  for (const Preparation& step : preparations()) {
+    text += fmt::format("{}: {}\n", step.name, step.summary);
+    text += fact("spec", fmt::format("{}+rtn:w8[@option=value...], and before other methods", step.name), width);
+    text += fact("needs", step.calibration ? "calibration samples" : "", width);
+    text += fact("paper", step.paper, width);
+    if (!step.options.empty()) text += options_text(option_rows(step.options), width);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string_view needs_text(const QuantizerInfo& method) {
+  if (method.calibration) return "calibration samples: the second moments of each layer's inputs (its Hessian)";
+  return method.activations ? "calibration samples for fixed activation ranges only" : "";
 }
 
 std::string quantizers_text(std::size_t width) {
   std::string text;
-  const auto fact = [&](std::string_view name, const std::string& value) {
-    if (value.empty()) return;
-    std::string head = fmt::format("  {:<9}", name);
-    for (const std::string& line : wrapped(value, width - head.size())) {
-      text += head + line + "\n";
-      head.assign(head.size(), ' ');
-    }
-  };
   for (const QuantizerInfo& method : quantizers()) {
     text += fmt::format("{}: {}\n", method.name, method.summary);
-    fact("spec", spec_text(method));
-    fact("formats", std::string(method.formats));
-    fact("needs", method.calibration   ? "calibration samples"
-                  : method.activations ? "calibration samples for fixed activation ranges only"
-                                       : "");
-    fact("paper", std::string(method.paper));
-    if (!method.options.empty()) text += options_text(option_rows(method.options), width);
+    text += fact("spec", spec_text(method), width);
+    text += fact("formats", method.formats, width);
+    text += fact("needs", needs_text(method), width);
+    text += fact("paper", method.paper, width);
+    std::vector<QuantizerOption> own(method.options.begin(), method.options.end());
+    if (const Preparation* step = find_preparation(method.preparation))
+      own.insert(own.end(), step->options.begin(), step->options.end());
+    if (!own.empty()) text += options_text(option_rows(own), width);
     text += "\n";
   }
   text += "every method that quantizes\n" + options_text(option_rows(common_options()), width);
-  return text + "\nactivations, a<bits>\n" + options_text(option_rows(activation_options()), width);
+  text += "\nactivations, a<bits>\n" + options_text(option_rows(activation_options()), width);
+  return text + "\nsteps before quantizing, as in smoothquant+rtn:w8a8\n\n" + steps_text(width);
 }
 
 }  // namespace
@@ -226,17 +264,19 @@ std::string quantizers_text(std::size_t width) {
 Json listing(std::string_view what, const DataRoots& roots) {
   if (what == "models") return model_rows(roots);
   if (what == "quantizers") return quantizer_rows();
+  if (what == "steps") return step_rows();
   if (what == "kernels") return kernel_rows();
   if (what == "hardware") return hardware_rows();
   if (what == "datasets") return dataset_rows(roots);
   throw InputError(fmt::format("list: there is no list of '{}'{}", what,
-                               suggestion(what, {"models", "quantizers", "kernels", "hardware", "datasets"})));
+                               suggestion(what, {"models", "quantizers", "steps", "kernels", "hardware", "datasets"})));
 }
 
 std::string listing_text(std::string_view what, const Json& rows, int width) {
   constexpr int kNarrowest = 100;
   const auto columns = std::size_t(std::max(width, kNarrowest));
   if (what == "quantizers") return quantizers_text(columns);
+  if (what == "steps") return steps_text(columns);
   for (const TableColumns& table : table_columns())
     if (table.what == what) return rows.empty() ? "none\n" : table_of(rows, table.names, 0, columns);
   return {};

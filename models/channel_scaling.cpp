@@ -134,12 +134,10 @@ class SourceSearch {
 /// Calls change(row, column, value) for every weight of a float layer, in place.
 template <class Change>
 void change_weights(Model& model, const MatrixWeight& layer, const Change& change) {
-  Tensor tensor = to_f32(std::get<Tensor>(model.weights.find(layer.weight)->second));
-  const std::span<float> values = tensor.as<float>();
+  std::vector<float> rows = matrix_values(model, layer);
   for (std::int64_t i = 0; i < layer.n; ++i)
-    for (std::int64_t j = 0; j < layer.k; ++j)
-      change(i, j, values[std::size_t(layer.transposed ? j * layer.n + i : i * layer.k + j)]);
-  model.weights.insert_or_assign(layer.weight, std::move(tensor));
+    for (std::int64_t j = 0; j < layer.k; ++j) change(i, j, rows[std::size_t(i * layer.k + j)]);
+  model.weights.insert_or_assign(layer.weight, weight_tensor(model, layer, rows));
 }
 
 void divide(std::vector<double>& values, std::span<const double> factor) {
@@ -172,15 +170,7 @@ void insert_division(Model& model, const InputChannels& input, std::span<const d
   shape[0] = input.channels;
   Tensor reciprocal(DType::f32, shape);
   std::ranges::transform(factor, reciprocal.as<float>().begin(), [](double value) { return float(1 / value); });
-  Node& layer = model.graph.nodes[input.layer.node];
-  Node scaling;
-  scaling.name = fresh_name(model, layer.name + ".scaled");
-  scaling.op = "Mul";
-  scaling.inputs = {layer.inputs[0], fresh_name(model, layer.name + ".factors")};
-  scaling.outputs = {fresh_name(model, layer.name + ".inputs")};
-  model.weights.emplace(scaling.inputs[1], std::move(reciprocal));
-  layer.inputs[0] = scaling.outputs[0];
-  model.graph.nodes.insert(model.graph.nodes.begin() + std::ptrdiff_t(input.layer.node), std::move(scaling));
+  insert_on_input(model, input.layer.node, "Mul", {}, std::move(reciprocal));
 }
 
 }  // namespace

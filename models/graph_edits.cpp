@@ -62,6 +62,20 @@ std::string fresh_name(const Model& model, std::string name) {
   return name;
 }
 
+void insert_on_input(Model& model, std::size_t node, const std::string& op,
+                     std::map<std::string, Attribute, std::less<>> attributes, Tensor constant) {
+  Node& reader = model.graph.nodes[node];
+  Node made;
+  made.name = fresh_name(model, reader.name + ".input");
+  made.op = op;
+  made.attributes = std::move(attributes);
+  made.inputs = {reader.inputs[0], fresh_name(model, made.name + ".constant")};
+  made.outputs = {fresh_name(model, made.name + ".value")};
+  model.weights.emplace(made.inputs[1], std::move(constant));
+  reader.inputs[0] = made.outputs[0];
+  model.graph.nodes.insert(model.graph.nodes.begin() + std::ptrdiff_t(node), std::move(made));
+}
+
 void drop_unread_weights(Model& model) {
   std::set<std::string> read(model.graph.outputs.begin(), model.graph.outputs.end());
   for (const Node& node : model.graph.nodes) read.insert(node.inputs.begin(), node.inputs.end());

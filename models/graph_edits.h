@@ -32,6 +32,11 @@ void replace_constant(Model& model, std::size_t node, std::size_t input, std::sp
 /// `name`, with as many ' appended as it takes until no weight, value or node is called so.
 std::string fresh_name(const Model& model, std::string name);
 
+/// Puts a node on input 0 of another, right before it: `op` reads what the other read, and the constant. Its names
+/// begin with the other's. Indices of nodes from `node` on move by one.
+void insert_on_input(Model& model, std::size_t node, const std::string& op,
+                     std::map<std::string, Attribute, std::less<>> attributes, Tensor constant);
+
 void drop_unread_weights(Model& model);
 
 }  // namespace qb

@@ -81,19 +81,20 @@ struct OperatorInfo {
 inline constexpr int kMany = 1 << 20;
 
 // The groups, each a table at the end of its file.
-std::span<const OperatorInfo> cast_operators();      ///< op_cast.cpp
-std::span<const OperatorInfo> unary_operators();     ///< op_unary.cpp
-std::span<const OperatorInfo> binary_operators();    ///< op_binary.cpp
-std::span<const OperatorInfo> logic_operators();     ///< op_logic.cpp
-std::span<const OperatorInfo> product_operators();   ///< op_product.cpp
-std::span<const OperatorInfo> pool_operators();      ///< op_pool.cpp
-std::span<const OperatorInfo> norm_operators();      ///< op_norm.cpp
-std::span<const OperatorInfo> reduce_operators();    ///< op_reduce.cpp
-std::span<const OperatorInfo> shape_operators();     ///< op_shape.cpp
-std::span<const OperatorInfo> movement_operators();  ///< op_movement.cpp
-std::span<const OperatorInfo> pad_operators();       ///< op_pad.cpp
-std::span<const OperatorInfo> quantize_operators();  ///< op_quantize.cpp
-std::span<const OperatorInfo> integer_operators();   ///< op_integer.cpp
+std::span<const OperatorInfo> cast_operators();       ///< op_cast.cpp
+std::span<const OperatorInfo> unary_operators();      ///< op_unary.cpp
+std::span<const OperatorInfo> binary_operators();     ///< op_binary.cpp
+std::span<const OperatorInfo> logic_operators();      ///< op_logic.cpp
+std::span<const OperatorInfo> product_operators();    ///< op_product.cpp
+std::span<const OperatorInfo> pool_operators();       ///< op_pool.cpp
+std::span<const OperatorInfo> norm_operators();       ///< op_norm.cpp
+std::span<const OperatorInfo> reduce_operators();     ///< op_reduce.cpp
+std::span<const OperatorInfo> shape_operators();      ///< op_shape.cpp
+std::span<const OperatorInfo> movement_operators();   ///< op_movement.cpp
+std::span<const OperatorInfo> pad_operators();        ///< op_pad.cpp
+std::span<const OperatorInfo> quantize_operators();   ///< op_quantize.cpp
+std::span<const OperatorInfo> integer_operators();    ///< op_integer.cpp
+std::span<const OperatorInfo> transform_operators();  ///< op_transform.cpp
 
 const OperatorInfo* find_operator(std::string_view name);  ///< null when unknown
 

@@ -87,4 +87,20 @@ std::vector<float> matrix_values(const Model& model, const MatrixWeight& which) 
   return rows;
 }
 
+Tensor weight_tensor(const Model& model, const MatrixWeight& which, std::span<const float> rows) {
+  Shape shape = std::get<Tensor>(model.weights.find(which.weight)->second).shape;
+  const std::int64_t k = std::ssize(rows) / which.n;
+  if (shape.size() == 2)
+    shape[which.transposed ? 0 : 1] = k;
+  else
+    shape[1] = k / product(shape, 2);
+  Tensor tensor(DType::f32, shape);
+  const std::span<float> values = tensor.as<float>();
+  QB_EXPECTS(values.size() == rows.size());
+  for (std::int64_t i = 0; i < which.n; ++i)
+    for (std::int64_t j = 0; j < k; ++j)
+      values[std::size_t(which.transposed ? j * which.n + i : i * k + j)] = rows[std::size_t(i * k + j)];
+  return tensor;
+}
+
 }  // namespace qb

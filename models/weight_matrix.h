@@ -31,4 +31,8 @@ std::vector<MatrixWeight> matrix_uses(const Model& model);
 /// The float values of such a weight as rows [n, k] (copied, transposed where needed; packed weights are dequantized).
 std::vector<float> matrix_values(const Model& model, const MatrixWeight& which);
 
+/// Rows [n, k'] as a float32 tensor that lies as the layer's weight does. k' may differ from the weight's k: a whole
+/// number of input channels, and as many of them as the rows have.
+Tensor weight_tensor(const Model& model, const MatrixWeight& which, std::span<const float> rows);
+
 }  // namespace qb

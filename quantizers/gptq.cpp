@@ -78,14 +78,10 @@ struct GptqRow {
   std::uint8_t* codes;      ///< [k] by column
 };
 
-std::int64_t run_of(const GptqPlan& plan, std::int64_t k) {
-  return plan.format.sharing == Sharing::group ? plan.format.group : k;
-}
-
 /// Rounds columns [begin, end) of a row and writes what each error means for later columns: e = (w - q) / U[i, i].
 void round_block(const GptqPlan& plan, const Columns& columns, std::int64_t begin, std::int64_t end, GptqRow& row,
                  float* errors) {
-  const std::int64_t k = std::ssize(columns.order), run = run_of(plan, k);
+  const std::int64_t k = std::ssize(columns.order), run = run_length(plan.format, k);
   const bool refits = !plan.by_activation && run < k;
   for (std::int64_t i = begin; i < end; ++i) {
     const auto column = columns.order[std::size_t(i)];
@@ -104,7 +100,7 @@ void round_block(const GptqPlan& plan, const Columns& columns, std::int64_t begi
 /// Rows [begin, end) of the layer through all columns.
 void round_rows(const LayerProblem& layer, const GptqPlan& plan, const Columns& columns, std::int64_t begin,
                 std::int64_t end, UnpackedMatrix& out) {
-  const std::int64_t k = layer.weights.cols, run = run_of(plan, k), groups = (k + run - 1) / run;
+  const std::int64_t k = layer.weights.cols, run = run_length(plan.format, k), groups = (k + run - 1) / run;
   Floats weights(end - begin, k), errors(end - begin, kBlock);
   std::vector<GptqRow> rows;
   for (std::int64_t j = begin; j < end; ++j) {
@@ -129,11 +125,8 @@ void round_rows(const LayerProblem& layer, const GptqPlan& plan, const Columns& 
           errors.leftCols(last - first) * columns.factor.block(first, last, last - first, rest);
   }
   for (std::int64_t j = begin; j < end; ++j)
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const Grid& grid = rows[std::size_t(j - begin)].grids[std::size_t(g)];
-      out.scales[std::size_t(j * groups + g)] = grid.scale;
-      if (!plan.grid.symmetric) out.zeros[std::size_t(j * groups + g)] = stored_code(plan.grid, grid.zero);
-    }
+    for (std::int64_t g = 0; g < groups; ++g)
+      store_grid(plan.grid, rows[std::size_t(j - begin)].grids[std::size_t(g)], std::size_t(j * groups + g), out);
 }
 
 }  // namespace
@@ -146,13 +139,7 @@ PackedMatrix quantize_gptq(const LayerProblem& layer, const QuantSpec& spec) {
   plan.format = grid_format(plan.grid, spec);
   plan.by_activation = option_of(spec, "order") == "act";
   plan.damp = number_of(spec, "damp");
-  UnpackedMatrix out;
-  out.format = plan.format;
-  out.n = layer.weights.rows;
-  out.k = layer.weights.cols;
-  out.codes.resize(std::size_t(out.n * out.k));
-  out.scales.resize(std::size_t(out.n * groups_per_row(out.format, out.k)));
-  if (!plan.grid.symmetric) out.zeros.resize(out.scales.size());
+  UnpackedMatrix out = grid_matrix(plan.grid, spec, layer.weights.rows, layer.weights.cols);
   const std::size_t groups = layer.inputs->moments.size();
   const std::int64_t rows = out.n / std::int64_t(groups);
   for (std::size_t group = 0; group < groups; ++group) {

@@ -64,9 +64,29 @@ void check_moments(const MatrixWeight& layer, const LayerInputs& inputs, const M
                         model.graph.nodes[layer.node].name));
 }
 
+std::int64_t moment_bytes(const MatrixWeight& layer) { return 8 * layer.groups * layer.k * layer.k; }
+
+/// The first layer that does not join those from `begin` on in one pass over the samples.
+std::size_t end_of_pass(std::span<const MatrixWeight> layers, std::size_t begin) {
+  constexpr std::int64_t kPassBytes = std::int64_t(1) << 30;
+  std::int64_t bytes = moment_bytes(layers[begin]);
+  std::size_t end = begin + 1;
+  while (end < layers.size() && bytes + moment_bytes(layers[end]) <= kPassBytes) bytes += moment_bytes(layers[end++]);
+  return end;
+}
+
 }  // namespace
 
-std::int64_t moment_bytes(const MatrixWeight& layer) { return 8 * layer.groups * layer.k * layer.k; }
+void visit_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples, int threads,
+                  const std::function<void(std::string_view)>& progress,
+                  const std::function<void(std::size_t layer, const LayerInputs& inputs)>& visit) {
+  for (std::size_t begin = 0, end; begin < layers.size(); begin = end) {
+    end = end_of_pass(layers, begin);
+    if (progress) progress(fmt::format("watching the inputs of layers {} to {} of {}", begin + 1, end, layers.size()));
+    const std::vector<LayerInputs> inputs = observe_inputs(model, layers.subspan(begin, end - begin), samples, threads);
+    for (std::size_t i = begin; i < end; ++i) visit(i, inputs[i - begin]);
+  }
+}
 
 std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
                                         int threads) {

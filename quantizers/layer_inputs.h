@@ -1,7 +1,9 @@
 // What flows into each layer of the float model, as second moments: what methods that learn from samples minimise over.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "models/graph.h"
@@ -19,11 +21,16 @@ struct LayerInputs {
 };
 
 /// Runs `samples` [count, ...] through the float model and sums up the inputs of every given layer; one entry each, of
-/// moment_bytes(). Throws DataError for an empty set and, naming the node, for inputs that are not finite. `threads`
-/// bounds those that compute; the sums do not depend on it.
+/// 8 * groups * k * k bytes. Throws DataError for an empty set and, naming the node, for inputs that are not finite.
+/// `threads` bounds those that compute; the sums do not depend on it.
 std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
                                         int threads);
-std::int64_t moment_bytes(const MatrixWeight& layer);
+
+/// The same for layers one after another, in as many passes over the samples as keep what is held below a gigabyte, or
+/// one layer's.
+void visit_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples, int threads,
+                  const std::function<void(std::string_view)>& progress,
+                  const std::function<void(std::size_t layer, const LayerInputs& inputs)>& visit);
 
 /// The mean of what replacing weights [n, k] by others takes from each result: (W - W') E[x], by row.
 std::vector<double> mean_change(const LayerInputs& inputs, std::span<const float> weights,

@@ -13,7 +13,8 @@ PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_kmeans(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_fp8(const LayerProblem& layer, const QuantSpec& spec);
-PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);     ///< and af4
+PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);  ///< and af4
+PackedMatrix quantize_any4(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_powers(const LayerProblem& layer, const QuantSpec& spec);  ///< pot and apot
 PackedMatrix quantize_mx(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_nvfp4(const LayerProblem& layer, const QuantSpec& spec);
@@ -23,6 +24,9 @@ PackedMatrix quantize_ternary(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_binary(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_gptq(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_adaround(const LayerProblem& layer, const QuantSpec& spec);
+std::vector<QuantSpec> plan_bits(const Model& model, std::span<const MatrixWeight> layers, const QuantSpec& spec,
+                                 const Tensor& calibration, int threads,
+                                 const std::function<void(std::string_view)>& progress);
 PackedMatrix quantize_awq(const LayerProblem& layer, const QuantSpec& spec);
 
 /// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
@@ -58,5 +62,8 @@ PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec
 
 /// Levels as float32, the last one repeated where there are fewer than places.
 void store_levels(std::span<const double> levels, std::span<float> table);
+
+/// The codes of the nearest of rising levels, the lower one on ties.
+void encode_nearest(std::span<const float> values, std::span<const float> levels, std::uint8_t* codes);
 
 }  // namespace qb

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "kernels/base/text.h"
+#include "quantizers/preparation.h"
 
 namespace qb {
 
@@ -24,8 +25,9 @@ std::span<const QuantizerOption> activation_options() {
   static constexpr std::array kOptions = {
       QuantizerOption{"mode", "dynamic", "dynamic|static",
                       "ranges of activations: of each row or sample when it comes, or fixed by calibration", "a<bits>"},
-      QuantizerOption{"act", "minmax", "minmax|average|percentile|mse|kl", "how calibration chooses a fixed range",
-                      "mode=static"},
+      QuantizerOption{"act", "minmax",
+                      "minmax|average|percentile|mse|kl|aciq|octav|entropy|kl-modelopt|kl-paddleslim|kl-mxnet|kl-ort",
+                      "how calibration chooses a fixed range", "mode=static"},
       QuantizerOption{"asym", "0", "0|1", "fixed ranges need not be centred on zero (a zero point is used)",
                       "mode=static"},
       QuantizerOption{"act_percentile", "99.99", "number 50..100", "part of the values inside the range, in percent",
@@ -36,16 +38,31 @@ std::span<const QuantizerOption> activation_options() {
 }
 
 std::string spec_form(const QuantizerInfo& method) {
-  if (method.quantize == nullptr) return std::string(method.name);
+  if (!method.quantizes()) return std::string(method.name);
   const std::string_view group = method.groups ? "[g<size>]" : "";
+  if (method.plan != nullptr)
+    return fmt::format("{0}:<number>bpw{1}[-a<bits>] or {0}:<number>dB{1}[-a<bits>]", method.name, group);
   if (method.types.empty())
     return fmt::format("{}:w<bits>{}{}", method.name, group, method.activations ? "[a<bits>]" : "");
   return fmt::format("{}:<{}>{}{}", method.name, method.types, group, method.activations ? "[-a<bits>]" : "");
 }
 
+std::vector<QuantizerOption> all_options(const QuantSpec& spec) {
+  const QuantizerInfo* method = find_quantizer(spec.method);
+  QB_EXPECTS(method != nullptr);
+  std::vector<QuantizerOption> all = all_options(*method);
+  for (const std::string& name : spec.before) {
+    const std::span<const QuantizerOption> own = find_preparation(name)->options;
+    all.insert(all.end(), own.begin(), own.end());
+  }
+  return all;
+}
+
 std::vector<QuantizerOption> all_options(const QuantizerInfo& method) {
   std::vector<QuantizerOption> all(method.options.begin(), method.options.end());
-  if (method.quantize != nullptr) all.insert(all.end(), common_options().begin(), common_options().end());
+  if (const Preparation* step = find_preparation(method.preparation))
+    all.insert(all.end(), step->options.begin(), step->options.end());
+  if (method.quantizes()) all.insert(all.end(), common_options().begin(), common_options().end());
   if (method.activations) all.insert(all.end(), activation_options().begin(), activation_options().end());
   return all;
 }
@@ -107,11 +124,8 @@ std::string canonical_value(const QuantizerOption& option, std::string_view valu
 
 std::string_view option_of(const QuantSpec& spec, std::string_view key) {
   if (const auto given = spec.options.find(key); given != spec.options.end()) return given->second;
-  const QuantizerInfo* method = find_quantizer(spec.method);
-  QB_EXPECTS(method != nullptr);
-  for (const std::span<const QuantizerOption> options : {method->options, common_options(), activation_options()})
-    for (const QuantizerOption& option : options)
-      if (option.key == key) return option.otherwise;
+  for (const QuantizerOption& option : all_options(spec))
+    if (option.key == key) return option.otherwise;
   QB_EXPECTS(false && "a key that the method knows");
   return {};
 }

@@ -22,6 +22,9 @@ std::string spec_form(const QuantizerInfo& method);
 /// Everything a spec of this method may carry, in the order of the tables: its own, common ones, those of activations.
 std::vector<QuantizerOption> all_options(const QuantizerInfo& method);
 
+/// The same, and what the steps before quantizing know.
+std::vector<QuantizerOption> all_options(const QuantSpec& spec);
+
 /// The one spelling of `value` that is stored: numbers in their shortest form, names sorted and each once.
 /// Throws InputError, naming key, value and what is accepted; the message has no subject, callers put the spec before
 /// it.

@@ -6,6 +6,7 @@
 
 #include "kernels/base/text.h"
 #include "quantizers/options.h"
+#include "quantizers/preparation.h"
 
 namespace qb {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 constexpr std::int64_t kMinGroup = 4, kMaxGroup = 65536;
 constexpr int kMinActivationBits = 2, kMaxActivationBits = 8;
 constexpr std::size_t kMaxSpecBytes = 1024;
+constexpr double kMaxBudget = 200;  // bits per weight or dB
 
 std::size_t digits_at(std::string_view text, std::size_t at) {
   std::size_t end = at;
@@ -40,15 +42,22 @@ std::string_view type_at(const QuantizerInfo& method, std::string_view text) {
 /// The valid spec without options that is nearest to what the text seems to say; used in messages only.
 std::string nearest_spec(std::string_view text) {
   text = text.substr(0, text.find('@'));
+  QuantSpec spec;
+  for (std::size_t plus = text.find('+'); plus < text.find(':'); plus = text.find('+')) {
+    if (const Preparation* step = find_preparation(text.substr(0, plus))) spec.before.emplace_back(step->name);
+    text.remove_prefix(plus + 1);
+  }
   const std::string_view name = text.substr(0, text.find(':'));
   const QuantizerInfo* method = find_quantizer(name);
   if (method == nullptr) method = find_quantizer(nearest_name(name, quantizer_names()));
   if (method == nullptr) method = find_quantizer("rtn");
-  QuantSpec spec;
   spec.method = method->name;
-  if (method->quantize == nullptr) return to_text(spec);
+  if (!method->quantizes()) return spec.method;
   std::string_view bits = text.substr(std::min(text.size(), name.size() + 1));
-  if (method->types.empty()) {
+  if (method->plan != nullptr) {
+    spec.type = bits.find("dB") == std::string_view::npos ? "4bpw" : "30dB";
+    bits = bits.substr(std::min(bits.find_first_of("wB"), bits.size()));
+  } else if (method->types.empty()) {
     spec.weight_bits =
         int(std::clamp<std::int64_t>(number_after(bits, 'w').value_or(8), method->min_bits, method->max_bits));
   } else {
@@ -89,9 +98,12 @@ class BitsReader {
       : text_(text), rest_(bits), method_(method), spec_(spec) {}
 
   void read() {
-    method_.types.empty() ? read_bits() : read_type();
+    if (method_.plan != nullptr)
+      read_budget();
+    else
+      method_.types.empty() ? read_bits() : read_type();
     if (rest_.starts_with('g')) read_group();
-    const std::string_view before_activations = method_.types.empty() ? "a" : "-a";
+    const std::string_view before_activations = spec_.type.empty() ? "a" : "-a";
     if (rest_.starts_with(before_activations)) {
       rest_.remove_prefix(before_activations.size() - 1);
       read_activations();
@@ -119,6 +131,18 @@ class BitsReader {
                              ? fmt::format("weights can have {} bits only", method_.min_bits)
                              : fmt::format("weights can have {} to {} bits", method_.min_bits, method_.max_bits));
     spec_.weight_bits = int(bits);
+  }
+
+  void read_budget() {
+    const std::size_t end = std::min(rest_.find_first_not_of("0123456789."), rest_.size());
+    const std::optional<double> amount = parse_double(rest_.substr(0, end));
+    rest_.remove_prefix(end);
+    const std::string_view unit = rest_.starts_with("bpw") ? "bpw" : rest_.starts_with("dB") ? "dB" : "";
+    if (!amount || unit.empty()) refuse_spec(text_, fmt::format("the budget is missing, write {}", spec_form(method_)));
+    if (!(*amount > 0 && *amount <= kMaxBudget))
+      refuse_spec(text_, fmt::format("a budget is above 0 and at most {}{}", kMaxBudget, unit));
+    spec_.type = fmt::format("{}{}", *amount, unit);
+    rest_.remove_prefix(unit.size());
   }
 
   void read_type() {
@@ -151,7 +175,7 @@ class BitsReader {
 
 /// Reads `key=value,key=value` into the spec, defaults included; they are dropped by the caller.
 void parse_options(std::string_view text, std::string_view list, const QuantizerInfo& method, QuantSpec& spec) {
-  const std::vector<QuantizerOption> known = all_options(method);
+  const std::vector<QuantizerOption> known = all_options(spec);
   std::vector<std::string> keys;
   for (const QuantizerOption& option : known) keys.emplace_back(option.key);
   if (known.empty()) refuse_spec(text, fmt::format("'{}' has no options", method.name));
@@ -184,8 +208,8 @@ bool need_is_met(const QuantSpec& spec, std::string_view need) {
 }
 
 /// Removes what equals its default, then refuses what would be ignored.
-void settle_options(std::string_view text, const QuantizerInfo& method, QuantSpec& spec) {
-  const std::vector<QuantizerOption> known = all_options(method);
+void settle_options(std::string_view text, QuantSpec& spec) {
+  const std::vector<QuantizerOption> known = all_options(spec);
   for (const QuantizerOption& option : known) {
     const auto given = spec.options.find(option.key);
     if (given != spec.options.end() && given->second == option.otherwise) spec.options.erase(given);
@@ -199,6 +223,27 @@ void settle_options(std::string_view text, const QuantizerInfo& method, QuantSpe
                                  spec.options.find("per")->second, spec.group));
 }
 
+/// Reads the names before the method's, "smoothquant+", into the spec.
+void parse_steps(std::string_view text, std::span<const std::string_view> names, const QuantizerInfo& method,
+                 QuantSpec& spec) {
+  std::vector<std::string> known;
+  for (const Preparation& step : preparations()) known.emplace_back(step.name);
+  for (const std::string_view name : names) {
+    const Preparation* step = find_preparation(name);
+    if (step == nullptr)
+      throw InputError(fmt::format("quantizer '{}': no step before quantizing is called '{}'{}", shown(text),
+                                   shown(name), suggestion(name, known)));
+    if (!method.quantizes())
+      refuse_spec(text, fmt::format("'{}' leaves the model as it is, there is nothing to prepare", method.name));
+    if (std::ranges::find(spec.before, name) != spec.before.end() || method.preparation == name)
+      throw InputError(fmt::format("quantizer '{}': the step '{}' is there twice", shown(text), name));
+    if (!step->option_of_method.empty() && !knows_option(spec, step->option_of_method))
+      throw InputError(fmt::format("quantizer '{}': '{}' goes before methods with an option '{}' only, such as gptq",
+                                   shown(text), name, step->option_of_method));
+    spec.before.emplace_back(name);
+  }
+}
+
 }  // namespace
 
 QuantSpec parse_quant_spec(std::string_view text) {
@@ -208,26 +253,30 @@ QuantSpec parse_quant_spec(std::string_view text) {
   const std::size_t at = text.find('@');
   const std::string_view head = text.substr(0, at);
   const std::size_t colon = head.find(':');
-  const std::string_view name = head.substr(0, colon);
+  const std::vector<std::string_view> names = split(head.substr(0, colon), '+');
+  const std::string_view name = names.back();
   const QuantizerInfo* method = find_quantizer(name);
   if (method == nullptr)
     throw InputError(fmt::format("quantizer '{}': no method is called '{}'{}", shown(text), shown(name),
                                  suggestion(name, quantizer_names())));
   QuantSpec spec;
   spec.method = method->name;
-  if (method->quantize == nullptr) {
+  parse_steps(text, std::span(names).first(names.size() - 1), *method, spec);
+  if (!method->quantizes()) {
     if (colon != std::string_view::npos) refuse_spec(text, fmt::format("'{}' has no bits to choose", name));
   } else {
     BitsReader(text, colon == std::string_view::npos ? std::string_view() : head.substr(colon + 1), *method, spec)
         .read();
   }
   if (at != std::string_view::npos) parse_options(text, text.substr(at + 1), *method, spec);
-  settle_options(text, *method, spec);
+  settle_options(text, spec);
   return spec;
 }
 
 std::string to_text(const QuantSpec& spec) {
-  std::string text = spec.method;
+  std::string text;
+  for (const std::string& step : spec.before) text += fmt::format("{}+", step);
+  text += spec.method;
   if (!spec.type.empty()) text += fmt::format(":{}", spec.type);
   if (spec.weight_bits != 32) text += fmt::format(":w{}", spec.weight_bits);
   if (spec.group > 0) text += fmt::format("g{}", spec.group);

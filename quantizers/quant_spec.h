@@ -4,17 +4,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qb {
 
-/// Text: `method[:w<bits>[g<group>][a<bits>]][@key=value[,key=value...]]`, e.g. `float`, `rtn:w8a8`, `rtn:w4g32`,
-/// `kmeans:w4`, `rtn:w8a8@act=kl,mode=static`. Methods whose formats have names write
-/// `method:<type>[g<group>][-a<bits>]` instead: `gguf:q4_K`, `mx:e2m1-a8`. Options that equal their default are not
-/// written.
+/// Text: `[step+...]method[:w<bits>[g<group>][a<bits>]][@key=value[,key=value...]]`, e.g. `float`, `rtn:w8a8`,
+/// `rtn:w4g32`, `kmeans:w4`, `rtn:w8a8@act=kl,mode=static`. Methods whose formats have names write
+/// `method:<type>[g<group>][-a<bits>]` instead: `gguf:q4_K`, `mx:e2m1-a8`. Steps before quantizing
+/// (preparation.h) stand before the method: `smoothquant+gptq:w4a8`. Options that equal their default are not written.
 ///
 /// The text form is canonical: parse_quant_spec(to_text(s)) == s for every valid spec, and to_text is what run files,
 /// reports and unit ids store.
 struct QuantSpec {
+  std::vector<std::string> before;                          ///< names of preparations, in the order of their work
   std::string method = "float";                             ///< a name from the quantizer registry
   std::string type;                                         ///< a format's name, of methods that have such; else empty
   int weight_bits = 32;                                     ///< 1..8; 32 for `float` and where a type says it

@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
+#include <map>
 #include <set>
 
-#include "kernels/base/parallel.h"
 #include "kernels/base/text.h"
 #include "models/layer_edits.h"
-#include "models/metrics.h"
 #include "quantizers/calibration.h"
-#include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
+#include "quantizers/preparation.h"
+#include "quantizers/quantize_layers.h"
 
 namespace qb {
 namespace {
@@ -46,17 +45,6 @@ std::vector<std::string> skipped_layers(const Model& model, std::span<const Matr
   return reasons;
 }
 
-/// Shannon entropy of the codes, in bits.
-double code_entropy(const PackedMatrix& packed) {
-  std::vector<std::int64_t> counts(std::size_t(1) << packed.format.bits, 0);
-  const std::vector<std::uint8_t> codes = unpack_codes(packed);
-  for (const std::uint8_t code : codes) ++counts[code];
-  double entropy = 0;
-  for (const std::int64_t count : counts)
-    if (count > 0) entropy -= double(count) / double(codes.size()) * std::log2(double(count) / double(codes.size()));
-  return entropy;
-}
-
 /// A report as it stands for a layer that stays float.
 LayerReport float_report(const Model& model, const MatrixWeight& where, std::string skipped) {
   const Node& node = model.graph.nodes[where.node];
@@ -70,100 +58,21 @@ LayerReport float_report(const Model& model, const MatrixWeight& where, std::str
   return report;
 }
 
-/// The first layer that does not join those from `begin` on in one pass over the samples: what a pass remembers of its
-/// layers' inputs stays below a gigabyte, or is one layer's.
-std::size_t end_of_pass(std::span<const MatrixWeight> layers, std::size_t begin) {
-  constexpr std::int64_t kPassBytes = std::int64_t(1) << 30;
-  std::int64_t bytes = moment_bytes(layers[begin]);
-  std::size_t end = begin + 1;
-  while (end < layers.size() && bytes + moment_bytes(layers[end]) <= kPassBytes) bytes += moment_bytes(layers[end++]);
-  return end;
-}
-
-/// What becomes of the layers, one entry per report.
-struct QuantizedLayers {
-  std::vector<PackedMatrix> packed;        ///< without rows for those that stay float
-  std::vector<std::vector<double>> shift;  ///< of the layer's results, where biases are to take up the mean error
-};
-
-/// Quantizes one layer and completes its report. A layer whose shape the method cannot store stays float and gets that
-/// reason.
-PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, const LayerInputs* inputs, int threads,
-                            LayerReport& report) {
-  const std::vector<float> values = matrix_values(model, report.where);
-  const MatrixView<const float> view{values.data(), report.where.n, report.where.k, report.where.k};
-  PackedMatrix packed;
-  try {
-    packed = find_quantizer(spec.method)->quantize({view, report.node, inputs, threads}, spec);
-  } catch (const Unsupported& error) {
-    report.skipped = error.what();
-    return packed;
+/// Lets every step that the spec names work on the model, in order.
+std::vector<PreparedLayer> prepare_model(Model& model, const QuantSpec& spec, const Tensor& calibration,
+                                         std::span<const std::string> reasons, int threads,
+                                         const std::function<void(std::string_view)>& progress) {
+  const std::vector<MatrixWeight> layers = matrix_weights(model);
+  std::set<std::string> skipped;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (!reasons[i].empty()) skipped.insert(model.graph.nodes[layers[i].node].name);
+  std::vector<PreparedLayer> done;
+  for (const Preparation* step : preparations_of(spec)) {
+    if (progress) progress(fmt::format("preparing: {}", step->name));
+    const std::vector<PreparedLayer> layers_done = step->apply(model, {spec, calibration, skipped, threads, progress});
+    done.insert(done.end(), layers_done.begin(), layers_done.end());
   }
-  report.format = to_text(packed.format);
-  report.bits_per_weight = bits_per_weight(packed);
-  report.weight_sqnr_db = sqnr_db(values, dequantize(packed));
-  report.code_entropy_bits = code_entropy(packed);
-  return packed;
-}
-
-/// Quantizes layers `wanted` one after another, each with what the samples send into it.
-void learn_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
-                  const std::function<void(std::string_view)>& progress, std::span<const std::size_t> wanted,
-                  std::vector<LayerReport>& reports, QuantizedLayers& out) {
-  std::vector<MatrixWeight> layers;
-  for (const std::size_t i : wanted) layers.push_back(reports[i].where);
-  for (std::size_t begin = 0, end; begin < layers.size(); begin = end) {
-    end = end_of_pass(layers, begin);
-    if (progress) progress(fmt::format("watching the inputs of layers {} to {} of {}", begin + 1, end, layers.size()));
-    const std::vector<LayerInputs> inputs =
-        observe_inputs(model, std::span(layers).subspan(begin, end - begin), calibration, threads);
-    for (std::size_t i = begin; i < end; ++i) {
-      if (progress) progress(fmt::format("quantizing layer {} of {}", i + 1, layers.size()));
-      const PackedMatrix packed = quantize_layer(model, spec, &inputs[i - begin], threads, reports[wanted[i]]);
-      if (packed.n > 0 && option_of(spec, "bias") == "correct")
-        out.shift[wanted[i]] = mean_change(inputs[i - begin], matrix_values(model, layers[i]), dequantize(packed),
-                                           layers[i].n, layers[i].k);
-      out.packed[wanted[i]] = packed;
-    }
-  }
-}
-
-/// Quantizes layers `wanted`, each on one thread. The error of the first layer that has one is thrown after all have
-/// ended, so that it does not depend on the number of threads.
-void quantize_in_parallel(const Model& model, const QuantSpec& spec, int threads, std::span<const std::size_t> wanted,
-                          std::vector<LayerReport>& reports, QuantizedLayers& out) {
-  std::vector<std::exception_ptr> errors(wanted.size());
-  parallel_for(std::ssize(wanted), threads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = std::size_t(begin); i < std::size_t(end); ++i) {
-      try {
-        out.packed[wanted[i]] = quantize_layer(model, spec, nullptr, 1, reports[wanted[i]]);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    }
-  });
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
-}
-
-/// Quantizes the layers without a reason against it.
-QuantizedLayers quantize_layers(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
-                                const std::function<void(std::string_view)>& progress,
-                                std::vector<LayerReport>& reports) {
-  QuantizedLayers out{std::vector<PackedMatrix>(reports.size()), std::vector<std::vector<double>>(reports.size())};
-  std::vector<std::size_t> wanted;
-  for (std::size_t i = 0; i < reports.size(); ++i)
-    if (reports[i].skipped.empty()) wanted.push_back(i);
-  if (progress) progress(fmt::format("quantizing {} layers", wanted.size()));
-  if (learns_from_samples(spec))
-    learn_layers(model, spec, calibration, threads, progress, wanted, reports, out);
-  else
-    quantize_in_parallel(model, spec, threads, wanted, reports, out);
-  const auto is_stored = [](const PackedMatrix& matrix) { return matrix.n > 0; };
-  if (std::none_of(out.packed.begin(), out.packed.end(), is_stored))
-    throw Unsupported(fmt::format("quantizer '{}' can store no layer of model '{}': {}", to_text(spec), model.name,
-                                  reports[wanted.back()].skipped));
-  return out;
+  return done;
 }
 
 /// Gives every node whose weight became packed its activation quantizer; nodes that share a weight get one each.
@@ -186,7 +95,7 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
 bool learns_from_samples(const QuantSpec& spec) {
   const QuantizerInfo* method = find_quantizer(spec.method);
   QB_EXPECTS(method != nullptr);
-  if (method->quantize == nullptr) return false;
+  if (!method->quantizes()) return false;
   const std::vector<QuantizerOption> options = all_options(*method);
   return method->calibration || std::any_of(options.begin(), options.end(), [&](const QuantizerOption& option) {
            return !option.learns.empty() && option_of(spec, option.key) == option.learns;
@@ -194,16 +103,18 @@ bool learns_from_samples(const QuantSpec& spec) {
 }
 
 bool needs_calibration(const QuantSpec& spec) {
-  return learns_from_samples(spec) || (spec.activation_bits != 32 && option_of(spec, "mode") == "static");
+  const auto steps = preparations_of(spec);
+  return learns_from_samples(spec) || std::ranges::any_of(steps, &Preparation::calibration) ||
+         (spec.activation_bits != 32 && option_of(spec, "mode") == "static");
 }
 
 QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
                               const std::function<void(std::string_view)>& progress) {
   const QuantizerInfo* method = find_quantizer(spec.method);
   QB_EXPECTS(method != nullptr && threads >= 1);
-  QuantizedModel out{model, {}};
-  const std::vector<MatrixWeight> layers = matrix_weights(model);
-  if (method->quantize == nullptr) {
+  QuantizedModel out{model, std::nullopt, {}};
+  std::vector<MatrixWeight> layers = matrix_weights(model);
+  if (!method->quantizes()) {
     for (const MatrixWeight& layer : layers) out.layers.push_back(float_report(model, layer, ""));
     return out;
   }
@@ -211,14 +122,30 @@ QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const T
     throw InputError(fmt::format("quantizer '{}': model '{}' has no Conv, Gemm or MatMul with constant weights",
                                  to_text(spec), model.name));
   const std::vector<std::string> skipped = skipped_layers(model, layers, spec);
-  for (std::size_t i = 0; i < layers.size(); ++i) out.layers.push_back(float_report(model, layers[i], skipped[i]));
-  QuantizedLayers done = quantize_layers(model, spec, calibration, threads, progress, out.layers);
+  std::map<std::string, LayerReport> known;
+  for (std::size_t i = 0; i < layers.size(); ++i) known[layers[i].weight].skipped = skipped[i];
+  if (!preparations_of(spec).empty()) {
+    out.prepared = model;
+    for (const PreparedLayer& step : prepare_model(*out.prepared, spec, calibration, skipped, threads, progress)) {
+      LayerReport& report = known[step.weight];
+      (step.stays_float ? report.skipped : report.prepared.append(report.prepared.empty() ? "" : "; ")) += step.what;
+    }
+    layers = matrix_weights(*out.prepared);
+    out.model = *out.prepared;
+  }
+  const Model& source = out.prepared ? *out.prepared : model;
+  for (const MatrixWeight& layer : layers) {
+    const LayerReport& report = known[layer.weight];
+    out.layers.push_back(float_report(source, layer, report.skipped));
+    out.layers.back().prepared = report.prepared;
+  }
+  QuantizedLayers done = quantize_layers({source, spec, calibration, threads, progress}, out.layers);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!out.layers[i].skipped.empty()) continue;
     out.model.weights.insert_or_assign(layers[i].weight, std::move(done.packed[i]));
     if (!done.shift[i].empty()) shift_results(out.model, layers[i], done.shift[i]);
   }
-  if (spec.activation_bits != 32) set_activations(model, spec, calibration, threads, progress, out.model);
+  if (spec.activation_bits != 32) set_activations(source, spec, calibration, threads, progress, out.model);
   return out;
 }
 

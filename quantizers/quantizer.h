@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,8 +53,14 @@ struct QuantizerInfo {
   bool activations = true;                        ///< accepts a<bits>
   bool calibration = false;                       ///< needs samples even without a<bits>
   std::span<const QuantizerOption> options = {};  ///< of weights; others are shared (options.h)
-  PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&) = nullptr;  ///< null for `float`
-  std::string_view formats = "";  ///< of the packed weights, as QuantFormat text
+  PackedMatrix (*quantize)(const LayerProblem&, const QuantSpec&) = nullptr;  ///< null for `float` and with a plan
+  std::string_view formats = "";      ///< of the packed weights, as QuantFormat text
+  std::string_view preparation = "";  ///< the step (preparation.h) that belongs to the method; "" for none
+  std::vector<QuantSpec> (*plan)(const Model&, std::span<const MatrixWeight>, const QuantSpec&,
+                                 const Tensor& calibration, int threads,
+                                 const std::function<void(std::string_view)>& progress) =
+      nullptr;  ///< for methods that give each layer a spec of another method; they take a budget in place of w<bits>
+  bool quantizes() const { return quantize != nullptr || plan != nullptr; }
 };
 std::span<const QuantizerInfo> quantizers();
 const QuantizerInfo* find_quantizer(std::string_view name);
@@ -74,11 +81,15 @@ struct LayerReport {
   double bits_per_weight = 32;
   double weight_sqnr_db = 0;     ///< float weights against decoded weights; +inf when equal
   double code_entropy_bits = 0;  ///< of the code histogram; 0 when skipped
+  double seconds = 0;            ///< that the method took; watching the calibration samples is not in it
+  std::int64_t peak_bytes = -1;  ///< that the method held at once above what was resident; -1 with several threads
   std::string skipped;           ///< why it stayed float; empty when quantized, and for the method `float`
+  std::string prepared;          ///< what the steps before quantizing did to it (preparation.h); empty for nothing
 };
 
 struct QuantizedModel {
   Model model;
+  std::optional<Model> prepared;    ///< the float model after the spec's preparations, where there are such
   std::vector<LayerReport> layers;  ///< one per entry of matrix_weights(model)
 };
 

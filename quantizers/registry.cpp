@@ -10,7 +10,8 @@ namespace {
 constexpr std::array kRtnOptions = {
     QuantizerOption{"per", "channel", "tensor|channel", "what shares one scale when there are no groups", ""},
     QuantizerOption{"grid", "sym", "sym|asym", "centred on zero, or with a zero point", ""},
-    QuantizerOption{"range", "minmax", "minmax|percentile|mse", "how the range of each scale is chosen", ""},
+    QuantizerOption{"range", "minmax", "minmax|percentile|mse|aciq|octav|entropy",
+                    "how the range of each scale is chosen", ""},
     QuantizerOption{"percentile", "99.9", "number 50..100", "part of the weights inside the range, in percent",
                     "range=percentile"},
     QuantizerOption{"norm", "2", "number 1..4", "exponent of the error that the search minimises", "range=mse"},
@@ -36,9 +37,13 @@ constexpr std::array kAdaRoundOptions = {
     kRtnOptions[3],
     kRtnOptions[4],
     kRtnOptions[5],
-    QuantizerOption{"steps", "1000", "integer 1..100000", "of the descent", ""},
-    QuantizerOption{"weight", "0.1", "number 0..1000",
+    QuantizerOption{"steps", "2000", "integer 1..100000", "of the descent", ""},
+    QuantizerOption{"weight", "10", "number 0..100000",
                     "of the term that drives roundings up or down, against the layer's relative error", ""},
+};
+
+constexpr std::array kAutoOptions = {
+    QuantizerOption{"with", "rtn", "rtn|gptq|adaround|hqq|kmeans", "the method that quantizes each layer", ""},
 };
 
 constexpr std::array kAwqOptions = {
@@ -58,6 +63,13 @@ constexpr std::array kKMeansOptions = {
     QuantizerOption{"pin_zero", "0", "0|1", "one level is exactly zero", ""},
 };
 
+constexpr std::array kAny4Options = {
+    kKMeansOptions[1],
+    QuantizerOption{"init", "quantile", "linear|quantile|density|kmeans++|dp",
+                    "first levels of the iteration; dp: the exact optimum, without iteration", ""},
+    QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets of groups are stored", ""},
+};
+
 constexpr std::array kEntropyOptions = {
     QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
     QuantizerOption{"level", "mean", "mean|median", "what stands for the members of a slice", ""},
@@ -68,13 +80,22 @@ constexpr std::array kScaledLevelsOptions = {
     QuantizerOption{"scale", "f32", "f32|f16|e8m0", "how scales are stored; e8m0: powers of two, rounded up", ""},
 };
 
+constexpr std::array kNormalFloatOptions = {
+    kScaledLevelsOptions[0],
+    QuantizerOption{"scale", "f32", "f32|f16|e8m0|dq8",
+                    "how scales are stored; e8m0: powers of two, rounded up; dq8: 8 bits of their difference from the "
+                    "mean, under a float32 per 256 of them (double quantization)",
+                    ""},
+};
+
 constexpr std::array kPowersOptions = {
     kScaledLevelsOptions[0],
     kScaledLevelsOptions[1],
-    QuantizerOption{"range", "minmax", "minmax|sigma|mse",
-                    "how the range of each scale is chosen: all weights; three standard deviations, where the training "
-                    "of the paper begins; the least squared error of 100 clips",
-                    ""},
+    QuantizerOption{
+        "range", "minmax", "minmax|sigma|mse",
+        "how the range of each scale is chosen: all weights; three standard deviations from zero, where the "
+        "training of the paper begins; the least squared error of 100 clips",
+        ""},
 };
 
 constexpr std::array kTernaryOptions = {
@@ -116,7 +137,8 @@ constexpr std::array kGgufOptions = {
 };
 
 constexpr std::string_view kGgufTypes =
-    "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4";
+    "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4|"
+    "q2_K_S|q3_K_S|q3_K_M|q3_K_L|q4_K_S|q4_K_M|q5_K_S|q5_K_M";
 
 }  // namespace
 
@@ -146,6 +168,15 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kKMeansOptions,
                     .quantize = quantize_kmeans,
                     .formats = "t<bits>t, t<bits>c, t<bits>g<size>"},
+      QuantizerInfo{.name = "any4",
+                    .summary = "a table of shared values for each row, over groups scaled and shifted to one range",
+                    .paper = "Elhoushi and Johnson 2025, arXiv:2507.04610",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .options = kAny4Options,
+                    .quantize = quantize_any4,
+                    .formats = "t<bits>g<size>o, t<bits>c without groups; .f16 appended with scale"},
       QuantizerInfo{.name = "entropy",
                     .summary = "a table in which every code is used equally often: codes of maximal entropy",
                     .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",
@@ -188,18 +219,18 @@ std::span<const QuantizerInfo> quantizers() {
                     .min_bits = 4,
                     .max_bits = 4,
                     .groups = true,
-                    .options = kScaledLevelsOptions,
+                    .options = kNormalFloatOptions,
                     .quantize = quantize_nf4,
-                    .formats = "nf4g<size>, nf4c, nf4t"},
+                    .formats = "nf4g<size>, nf4c, nf4t; .f16, .e8m0 or .dq8 appended with scale"},
       QuantizerInfo{.name = "af4",
                     .summary = "16 levels with the least expected error in blocks of 64",
                     .paper = "Yoshida 2023, arXiv:2306.06965",
                     .min_bits = 4,
                     .max_bits = 4,
                     .groups = true,
-                    .options = kScaledLevelsOptions,
+                    .options = kNormalFloatOptions,
                     .quantize = quantize_nf4,
-                    .formats = "af4g<size>, af4c, af4t"},
+                    .formats = "af4g<size>, af4c, af4t; .f16, .e8m0 or .dq8 appended with scale"},
       QuantizerInfo{.name = "pot",
                     .summary = "zero and powers of two, so that products are shifts",
                     .paper = "Miyashita et al. 2016, arXiv:1603.01025",
@@ -219,14 +250,14 @@ std::span<const QuantizerInfo> quantizers() {
                     .quantize = quantize_powers,
                     .formats = "apot<bits>c, apot<bits>t, apot<bits>g<size>; .f16 or .e8m0 appended with scale"},
       QuantizerInfo{.name = "gguf",
-                    .summary = "the block types of GGUF files, as ggml quantizes them",
+                    .summary = "the block types of GGUF files, and llama.cpp's mixtures of them",
                     .paper = "ggml-org/ggml",
                     .types = kGgufTypes,
                     .min_bits = 1,
                     .max_bits = 8,
                     .options = kGgufOptions,
                     .quantize = quantize_gguf,
-                    .formats = "q4g32.f16 (q4_0), q4g32o.i6 (q4_K) and so on"},
+                    .formats = "q4g32.f16 (q4_0), q4g32o.i6 (q4_K) and so on; mixtures by layer"},
       QuantizerInfo{.name = "hqq",
                     .summary = "real zero points that shrink a norm below 1 of the error",
                     .paper = "Badri and Shaji 2023, Half-Quadratic Quantization",
@@ -285,6 +316,17 @@ std::span<const QuantizerInfo> quantizers() {
                     .quantize = quantize_awq,
                     .formats = "q<bits>g<size>z, q<bits>cz; without z with grid=sym",
                     .preparation = "awq"},
+      QuantizerInfo{.name = "auto",
+                    .summary = "each layer's bits by what they do to the model's results, under a budget of bits per "
+                               "weight or of error",
+                    .paper = "Dong et al. 2020, arXiv:1911.03852",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .calibration = true,
+                    .options = kAutoOptions,
+                    .formats = "those of the method that quantizes the layers, of 2, 3, 4, 5, 6 and 8 bits",
+                    .plan = plan_bits},
   };
   return kTable;
 }

@@ -7,19 +7,14 @@
 #include "kernels/base/error.h"
 
 namespace qb {
-namespace {
-
-/// Samples [begin, begin + rows) as a tensor of their own.
-Tensor rows_of(const Tensor& samples, std::int64_t begin, std::int64_t rows) {
+Tensor sample_rows(const Tensor& samples, std::int64_t begin, std::int64_t count) {
   Shape shape = samples.shape;
   const std::size_t row_bytes = samples.bytes.size() / std::size_t(shape[0]);
-  shape[0] = rows;
+  shape[0] = count;
   Tensor part(samples.dtype, shape);
-  std::memcpy(part.bytes.data(), samples.bytes.data() + std::size_t(begin) * row_bytes, std::size_t(rows) * row_bytes);
+  std::memcpy(part.bytes.data(), samples.bytes.data() + std::size_t(begin) * row_bytes, std::size_t(count) * row_bytes);
   return part;
 }
-
-}  // namespace
 
 void run_samples(const Model& model, const Tensor& samples, int threads,
                  const std::function<ExecutorObserver(const Executor&)>& watch) {
@@ -32,7 +27,7 @@ void run_samples(const Model& model, const Tensor& samples, int threads,
     options.threads = threads;
     Executor executor(model, options);
     executor.observe(watch(executor));
-    for (std::int64_t row = begin; row < end; row += batch) executor.run(rows_of(samples, row, batch));
+    for (std::int64_t row = begin; row < end; row += batch) executor.run(sample_rows(samples, row, batch));
   };
   if (whole > 0) run(0, whole, kCalibrationBatch);
   if (whole < count) run(whole, count, count - whole);

@@ -40,24 +40,6 @@ class NodeOutputs {
   std::map<std::string, std::vector<float>, std::less<>> outputs_;
 };
 
-void judge_layers(Executor& float_run, Executor& run, const Dataset& data, std::int64_t batch, Judgement& result) {
-  const NodeOutputs wanted(float_run), got(run);
-  const std::int64_t samples = std::min(kLayerSamples, data.count());
-  for (std::int64_t begin = 0; begin < std::max<std::int64_t>(samples, 1); begin += batch) {
-    const Tensor input = batch_of(data, begin, batch);
-    float_run.run(input);
-    run.run(input);
-  }
-  for (const auto& [node, values] : got.outputs()) {
-    const auto reference = wanted.outputs().find(node);
-    if (reference == wanted.outputs().end() || reference->second.size() != values.size()) continue;
-    Similarity similarity;
-    similarity.add(reference->second, values);
-    result.nodes.push_back(node);
-    result.node_output_sqnr_db.push_back(similarity.sqnr_db());
-  }
-}
-
 void judge_item(std::span<const float> wanted, std::span<const float> got, std::int32_t target, ScoreKind kind,
                 ItemColumns& items) {
   const ItemScore before = score_item(wanted, target, kind), after = score_item(got, target, kind);
@@ -140,8 +122,25 @@ Judgement judge(Executor& float_run, Executor& run, const Graph& graph, const Da
   }
   result.output_sqnr_db = similarity.sqnr_db();
   result.output_cosine = similarity.cosine();
-  judge_layers(float_run, run, data, batch, result);
   return result;
+}
+
+void judge_layers(Executor& float_run, Executor& run, const Dataset& data, std::int64_t batch, Judgement& judgement) {
+  const NodeOutputs wanted(float_run), got(run);
+  const std::int64_t samples = std::min(kLayerSamples, data.count());
+  for (std::int64_t begin = 0; begin < std::max<std::int64_t>(samples, 1); begin += batch) {
+    const Tensor input = batch_of(data, begin, batch);
+    float_run.run(input);
+    run.run(input);
+  }
+  for (const auto& [node, values] : got.outputs()) {
+    const auto reference = wanted.outputs().find(node);
+    if (reference == wanted.outputs().end() || reference->second.size() != values.size()) continue;
+    Similarity similarity;
+    similarity.add(reference->second, values);
+    judgement.nodes.push_back(node);
+    judgement.node_output_sqnr_db.push_back(similarity.sqnr_db());
+  }
 }
 
 }  // namespace qb

@@ -36,8 +36,12 @@ struct Judgement {
   std::vector<double> node_output_sqnr_db;  ///< one per node: quantized against float on the first samples
 };
 
+/// Runs the first samples of the data through both executors and compares the outputs of weighted nodes that both have,
+/// by name and size.
+void judge_layers(Executor& float_run, Executor& run, const Dataset& data, std::int64_t batch, Judgement& judgement);
+
 /// Runs the first `samples` of the data through both executors, which must have the same batch size.
-/// Throws DataError when a sample's scores are not one per class.
+/// Fills all but the nodes. Throws DataError when a sample's scores are not one per class.
 Judgement judge(Executor& float_run, Executor& run, const Graph& graph, const Dataset& data, std::int64_t samples,
                 std::int64_t batch);
 

@@ -15,27 +15,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 
 #include "kernels/base/clock.h"
+#include "kernels/base/memory.h"
 #include "kernels/base/text.h"
 
 namespace qb {
 
 namespace {
-
-/// A line such as "VmHWM:    2292 kB" of /proc/self/status, in bytes.
-std::int64_t status_bytes(std::string_view key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(key)) continue;
-    std::string_view rest = trimmed(std::string_view(line).substr(key.size()));
-    rest = rest.substr(0, rest.find(' '));
-    if (const auto kib = parse_int(rest)) return *kib * 1024;
-  }
-  return -1;
-}
 
 /// What the copy does; its answer is the peak in bytes, or a text that says why there is none.
 std::string measure_in_copy(const std::function<void()>& release, const std::function<void()>& work) {
@@ -67,16 +55,6 @@ std::string read_until(int descriptor, std::int64_t deadline_ns) {
 }
 
 }  // namespace
-
-std::int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
-
-bool reset_peak() {
-  const int file = ::open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  const bool done = ::write(file, "5", 1) == 1;
-  ::close(file);
-  return done;
-}
 
 MemoryPass measure_peak(const std::function<void()>& release, const std::function<void()>& work, double limit_s) {
   std::array<int, 2> ends{};

@@ -6,9 +6,6 @@
 
 namespace qb {
 
-std::int64_t peak_resident_bytes();  ///< VmHWM of this process; -1 when it cannot be read
-bool reset_peak();                   ///< VmHWM becomes VmRSS; false when the kernel does not allow it
-
 struct MemoryPass {
   std::int64_t peak_bytes = -1;
   std::string missing;  ///< why there is no number; empty when there is one

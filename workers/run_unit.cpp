@@ -133,6 +133,7 @@ void UnitRun::weigh() {
   Tensor input = batch_of(data_, 0, options_.batch);
   const auto release = [&] {
     float_model_ = {};
+    quantized_.prepared.reset();
     data_ = {};
   };
   const auto work = [&] {
@@ -187,6 +188,10 @@ void UnitRun::judge_method() {
   result_.items = judgement_.items;
   result_.output_sqnr_db = judgement_.output_sqnr_db;
   result_.output_cosine = judgement_.output_cosine;
+  // Steps before quantizing may give the results between layers other scales: those are compared with what they made.
+  if (!quantized_.prepared) return judge_layers(float_run, *executor_, data_, options_.batch, judgement_);
+  Executor prepared_run(*quantized_.prepared, options);
+  judge_layers(prepared_run, *executor_, data_, options_.batch, judgement_);
 }
 
 void UnitRun::time() {
@@ -241,6 +246,9 @@ void UnitRun::report_layers() {
       row.bits_per_weight = report->bits_per_weight;
       row.weight_sqnr_db = std::min(kLargestDb, report->weight_sqnr_db);
       row.skipped = report->skipped;
+      row.prepared = report->prepared;
+      if (report->skipped.empty()) row.quantize_s = report->seconds;
+      if (report->peak_bytes >= 0) row.quantize_bytes = double(report->peak_bytes);
     }
     const auto judged = std::find(judgement_.nodes.begin(), judgement_.nodes.end(), layer.node_name);
     if (judged != judgement_.nodes.end())

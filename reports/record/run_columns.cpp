@@ -189,7 +189,10 @@ std::span<const Column<LayerRow>> layer_columns() {
       column<layer, &LayerMeasurement::kernel_error>("kernel_error", "of sum |a||w|"),
       column<layer, &LayerMeasurement::kernel_bound>("kernel_bound", "of sum |a||w|"),
       column<layer, &LayerMeasurement::time_share>("time_share", "of one run"),
+      column<layer, &LayerMeasurement::quantize_s>("quantize_s", "s"),
+      column<layer, &LayerMeasurement::quantize_bytes>("quantize_bytes", "bytes"),
       column<layer, &LayerMeasurement::skipped>("skipped", "", kWords),
+      column<layer, &LayerMeasurement::prepared>("prepared", "", kWords),
   };
   return columns;
 }

@@ -13,7 +13,7 @@
 namespace qb {
 namespace {
 
-constexpr const char* kLists[] = {"models", "quantizers", "kernels", "hardware", "datasets"};
+constexpr const char* kLists[] = {"models", "quantizers", "steps", "kernels", "hardware", "datasets"};
 
 TEST_CASE("every list fits the page, and names every row") {
   for (const std::string what : kLists)

@@ -47,6 +47,10 @@ TEST_CASE("the text form is canonical") {
       std::pair("rtn:w4@range=mse,norm=2.40", "rtn:w4@norm=2.4,range=mse"),
       std::pair("rtn:w8a8@rate=1e-2,mode=static,act=average", "rtn:w8a8@act=average,mode=static,rate=0.01"),
       std::pair("kmeans:w4@init=kmeans++,restarts=08", "kmeans:w4@init=kmeans++"),
+      std::pair("auto:3.50bpwg32-a8@with=rtn", "auto:3.5bpwg32-a8"),
+      std::pair("auto:30.0dB@with=gptq", "auto:30dB@with=gptq"),
+      std::pair("smoothquant+gptq:w4a8@alpha=0.50", "smoothquant+gptq:w4a8"),
+      std::pair("equalize+awq:w4g32@ratios=10,sweeps=20,clip=1", "equalize+awq:w4g32@ratios=10"),
       std::pair("rtn:w4@skip=last+first+last", "rtn:w4@skip=first+last"),
       std::pair("rtn:w4@skip=/conv1/Conv+a=b@c", "rtn:w4@skip=/conv1/Conv+a=b@c"),
   };
@@ -95,6 +99,20 @@ TEST_CASE("a refusal is one sentence with the fault and the nearest valid spec")
       {"rtn:w4@skip=", {"accepts first|last"}},
       {"rtn:w4@skip=a++b", {"accepts first|last"}},
       {"rtn:w4@skip=\xff", {"UTF-8"}},
+      {"auto", {"budget is missing", "'auto:4bpw'"}},
+      {"auto:3.5", {"budget is missing", "'auto:4bpw'"}},
+      {"auto:0bpw", {"above 0 and at most 200bpw"}},
+      {"auto:1e9dB", {"budget is missing", "'auto:30dB'"}},
+      {"auto:4bpwx", {"'x' is not understood", "'auto:4bpw'"}},
+      {"smothquant+rtn:w8", {"no step before quantizing is called 'smothquant'", "'smoothquant'"}},
+      {"+rtn:w8", {"no step before quantizing is called ''"}},
+      {"smoothquant+rnt:w8", {"no method is called 'rnt'", "'rtn'"}},
+      {"smoothquant+rtn:w9", {"2 to 8 bits", "'smoothquant+rtn:w8'"}},
+      {"smoothquant+float", {"nothing to prepare", "'float'"}},
+      {"smoothquant+smoothquant+rtn:w8", {"'smoothquant' is there twice"}},
+      {"awq+awq:w4", {"'awq' is there twice"}},
+      {"awq+nf4:w4", {"goes before methods with an option 'grid' only"}},
+      {"rtn:w8@alpha=0.5", {"no option 'alpha'"}},
   };
   for (const Row& row : rows) {
     INFO(std::string(row.text));
@@ -136,11 +154,13 @@ TEST_CASE("random texts are refused or read, and what is read prints to itself")
 
 TEST_CASE("every value that the tables offer is accepted, and every default is written as itself") {
   for (const QuantizerInfo& method : quantizers()) {
-    if (method.quantize == nullptr) continue;
+    if (!method.quantizes()) continue;
     CHECK_FALSE(method.formats.empty());
     QuantSpec plain;
     plain.method = method.name;
-    if (method.types.empty())
+    if (method.plan != nullptr)
+      plain.type = "3.5bpw";
+    else if (method.types.empty())
       plain.weight_bits = method.max_bits;
     else
       plain.type = split(method.types, '|').back();

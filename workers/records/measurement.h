@@ -42,7 +42,10 @@ struct LayerMeasurement {
   double kernel_error = kMissing;                               ///< largest |optimized - reference| over sum |a||w|
   double kernel_bound = kMissing;                               ///< what rounding alone explains
   double time_share = kMissing;                                 ///< of one run, 0..1
+  double quantize_s = kMissing;                                 ///< that the method took for it
+  double quantize_bytes = kMissing;                             ///< that the method held at once, at most
   std::string skipped;                                          ///< why the layer stayed float
+  std::string prepared;                                         ///< what the steps before quantizing did to it
 };
 
 /// The machine's quiet, or lack of it, around the timed section.

@@ -37,9 +37,10 @@ struct LayerText {
   std::string LayerMeasurement::*member;
 };
 constexpr LayerText kLayerTexts[] = {
-    {"node", &LayerMeasurement::node},     {"op", &LayerMeasurement::op},
-    {"shape", &LayerMeasurement::shape},   {"kernel", &LayerMeasurement::kernel},
-    {"format", &LayerMeasurement::format}, {"skipped", &LayerMeasurement::skipped},
+    {"node", &LayerMeasurement::node},         {"op", &LayerMeasurement::op},
+    {"shape", &LayerMeasurement::shape},       {"kernel", &LayerMeasurement::kernel},
+    {"format", &LayerMeasurement::format},     {"skipped", &LayerMeasurement::skipped},
+    {"prepared", &LayerMeasurement::prepared},
 };
 struct LayerNumber {
   const char* key;
@@ -53,6 +54,8 @@ constexpr LayerNumber kLayerNumbers[] = {
     {"kernel_error", &LayerMeasurement::kernel_error, 0, kAnyNumber},
     {"kernel_bound", &LayerMeasurement::kernel_bound, 0, kAnyNumber},
     {"time_share", &LayerMeasurement::time_share, 0, 1},
+    {"quantize_s", &LayerMeasurement::quantize_s, 0, kAnyNumber},
+    {"quantize_bytes", &LayerMeasurement::quantize_bytes, 0, kAnyNumber},
 };
 struct NoiseNumber {
   const char* key;
