@@ -77,7 +77,8 @@ void check_parameters(const UnpackedMatrix& matrix) {
   const QuantFormat& format = matrix.format;
   const auto sharers = std::size_t(scale_count(format, matrix.n, matrix.k));
   const auto supers = std::size_t(matrix.n * supers_per_row(format, matrix.k));
-  const bool scaled = format.kind != CodeKind::table, e4m3 = format.scale == ScaleType::e4m3;
+  const bool tables = format.kind == CodeKind::table, scaled = !tables || format.offsets;
+  const bool e4m3 = format.scale == ScaleType::e4m3;
   const bool twice = format.scale == ScaleType::dq8, f32_supers = e4m3 || twice;
   const std::size_t blocks = (sharers + std::size_t(kScaleBlock) - 1) / std::size_t(kScaleBlock);
   QB_EXPECTS(matrix.codes.size() == std::size_t(matrix.n * matrix.k));
@@ -86,7 +87,7 @@ void check_parameters(const UnpackedMatrix& matrix) {
   QB_EXPECTS(matrix.offsets.size() == (format.offsets ? sharers : 0));
   QB_EXPECTS(matrix.super_scales.size() == (e4m3 ? 1 : twice ? blocks : supers));
   QB_EXPECTS(matrix.super_offsets.size() == (twice ? 1 : format.offsets ? supers : 0));
-  QB_EXPECTS(matrix.table.size() == (scaled ? 0 : sharers << format.bits));
+  QB_EXPECTS(matrix.table.size() == (!tables ? 0 : (scaled ? std::size_t(matrix.n) : sharers) << format.bits));
   QB_EXPECTS(!e4m3 || (std::isfinite(matrix.super_scales[0]) && matrix.super_scales[0] > 0));
   for (const auto* list : {&matrix.super_scales, &matrix.super_offsets})
     QB_EXPECTS(std::all_of(list->begin(), list->end(),
@@ -262,7 +263,10 @@ void dequantize_row(const PackedMatrix& matrix, std::int64_t row, float* values)
   for (std::int64_t j = 0; j < matrix.k; ++j) {
     const auto parameter = std::size_t(matrix.parameter_index(row, j));
     const auto code = codes[std::size_t(j)];
-    if (format.kind == CodeKind::table)
+    if (format.kind == CodeKind::table && format.offsets)
+      values[j] =
+          matrix.table[std::size_t(row << format.bits) + code] * matrix.scales[parameter] + matrix.offsets[parameter];
+    else if (format.kind == CodeKind::table)
       values[j] = matrix.table[(parameter << format.bits) + code];
     else if (format.kind == CodeKind::levels)
       values[j] = levels[code] * matrix.scales[parameter];

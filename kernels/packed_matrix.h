@@ -17,7 +17,7 @@ namespace qb {
 /// is
 ///          row_bytes. Trits stand five to a byte, the first as the lowest digit to base 3. For f32 and bf16: the n * k
 ///          values, little-endian.
-/// scales   [1] per tensor, [n] per channel, [n, groups_per_row] per group; empty for f32, bf16 and tables. What
+/// scales   [1] per tensor, [n] per channel, [n, groups_per_row] per group; empty for f32, bf16, plain tables. What
 /// decoding
 ///          multiplies by: finite, of any sign, and a value that the format's scale type can hold.
 /// zeros    same shape as scales when format.zeros, else empty; each in [0, 2^bits - 1].
@@ -27,7 +27,7 @@ namespace qb {
 ///          multiples by an integer in [-2^(b-1), 2^b - 1]; with e4m3: super_scales [1], > 0, times a finite E4M3
 ///          value; with dq8: super_scales [ceil(count of scales / 256)], >= 0, and super_offsets [1], of which a scale
 ///          is dynamic level * super_scale, rounded, + super_offset; else empty.
-/// table    [1, 2^bits] or [n, 2^bits] or [n, groups, 2^bits] levels; empty unless CodeKind::table. Finite.
+/// table    [1, n or n * groups; 2^bits] levels, [n, 2^bits] with offsets; empty unless CodeKind::table. Finite.
 struct PackedMatrix {
   QuantFormat format;
   std::int64_t n = 0, k = 0;

@@ -31,7 +31,7 @@ constexpr std::array<std::string_view, 8> kScaleTypes = {"f32", "f16", "e8m0", "
 
 constexpr std::string_view kAccepted =
     "formats are f32, bf16, or a kind (q or t with 1 to 8 bits, or binary, ternary, trit, e2m1, e2m3, e3m2, e4m3, e5m2, "
-    "nf4, af4, iq4nl, pot3 to pot5, apot4 to apot7), then t, c or g<size>, for q an optional z or o, and an optional .f16, .e8m0, .e4m3, .i4, .i6, "
+    "nf4, af4, iq4nl, pot3 to pot5, apot4 to apot7), then t, c or g<size>, for q an optional z or o, for t an optional o, and an optional .f16, .e8m0, .e4m3, .i4, .i6, "
     ".i8 or .dq8, as in q4g32z or e2m1g32.e8m0";
 
 [[noreturn]] void refuse_format(std::string_view text, std::string_view fault) {
@@ -135,7 +135,7 @@ QuantFormat parse_quant_format(std::string_view text) {
   std::string_view rest = text;
   take_kind(text, rest, format);
   take_sharing(text, rest, format);
-  if (format.kind == CodeKind::integer && !rest.empty() && (rest[0] == 'z' || rest[0] == 'o')) {
+  if (format.kind != CodeKind::levels && !rest.empty() && (rest[0] == 'z' || rest[0] == 'o')) {
     (rest[0] == 'z' ? format.zeros : format.offsets) = true;
     rest.remove_prefix(1);
   }
@@ -158,10 +158,13 @@ std::string fault_of(const QuantFormat& format) {
   if ((format.kind == CodeKind::levels) != (format.levels != LevelSet::none))
     return "levels are named or there are none";
   if (format.kind == CodeKind::levels && format.bits != bits_of(format.levels)) return "these levels have other bits";
-  if (format.kind != CodeKind::integer && (format.zeros || format.offsets))
-    return "only integers have zeros or offsets";
+  if (format.kind != CodeKind::integer && format.zeros) return "only integers have zeros";
+  if (format.kind == CodeKind::levels && format.offsets) return "named levels have no offsets";
   if (format.zeros && format.offsets) return "zeros and offsets exclude each other";
-  if (format.kind == CodeKind::table && format.scale != ScaleType::f32) return "tables have no scales";
+  if (format.kind == CodeKind::table && format.offsets && format.sharing != Sharing::group)
+    return "tables with offsets are those of rows, scaled by group";
+  if (format.kind == CodeKind::table && !format.offsets && format.scale != ScaleType::f32)
+    return "tables without offsets have no scales";
   if (format.scale == ScaleType::e4m3 && format.sharing != Sharing::group) return "scales of e4m3 belong to groups";
   if (format.scale == ScaleType::e4m3 && format.offsets) return "offsets cannot be stored as e4m3";
   if (format.scale == ScaleType::e8m0 && format.offsets) return "offsets cannot be stored as e8m0";

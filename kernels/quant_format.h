@@ -10,7 +10,7 @@ enum class CodeKind : std::uint8_t {
   f32,      ///< no codes: the values themselves, 32 bits
   bf16,     ///< no codes: the values themselves, 16 bits
   integer,  ///< value = (code - zero) * scale, or code * scale + offset; code in [0, 2^bits - 1]
-  table,    ///< value = table[code], 2^bits float levels of the matrix's own
+  table,    ///< value = table[code], 2^bits levels of the matrix's own; or table[code] * scale + offset, the row's
   levels,   ///< value = level[code] * scale, the levels of a LevelSet
 };
 
@@ -59,10 +59,10 @@ enum class ScaleType : std::uint8_t {
 /// - kind: "q<bits>" integers, "t<bits>" tables, or the name of a level set;
 /// - sharing: "t" (tensor), "c" (channel = one row of [n, k]) or "g<size>" (size consecutive weights along k, the last
 ///   group may be shorter);
-/// - integers only: "z" stored zero points, "o" stored float offsets; without either the zero point is the middle code
-///   2^(bits-1) (symmetric);
+/// - "z" stored zero points of integers, "o" stored offsets of integers and tables; without them the zero of integers
+///   is the middle code 2^(bits-1) (symmetric);
 /// - "." and a scale type other than f32.
-/// Examples: q8c, q4g32, q3g64z, t4c, nf4g64, e4m3c, q4g32.f16 (GGUF Q4_0), q4g32o.i6 (Q4_K), e2m1g32.e8m0 (MXFP4).
+/// Examples: q8c, q3g64z, t4c, nf4g64, e4m3c, q4g32.f16 (GGUF Q4_0), q4g32o.i6 (Q4_K), e2m1g32.e8m0, t4g128o (any4).
 struct QuantFormat {
   CodeKind kind = CodeKind::f32;
   int bits = 32;  ///< of a code: 1..8; 32 and 16 for f32 and bf16
@@ -70,8 +70,8 @@ struct QuantFormat {
   std::int64_t group = 0;  ///< >= 1 with Sharing::group, else 0
   bool zeros = false;      ///< integer only
   LevelSet levels = LevelSet::none;
-  ScaleType scale = ScaleType::f32;  ///< integer and levels only
-  bool offsets = false;              ///< integer only, excludes zeros
+  ScaleType scale = ScaleType::f32;  ///< not of tables without offsets
+  bool offsets = false;              ///< integer, and table by group; excludes zeros
   bool operator==(const QuantFormat&) const = default;
 };
 

@@ -13,15 +13,6 @@
 namespace qb {
 namespace {
 
-/// The code of the nearest level as stored, the lower one on ties.
-void encode_nearest(std::span<const float> values, std::span<const float> levels, std::uint8_t* codes) {
-  std::vector<double> middles;
-  for (std::size_t j = 0; j + 1 < levels.size(); ++j)
-    middles.push_back((double(levels[j]) + double(levels[j + 1])) / 2);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    codes[i] = std::uint8_t(std::lower_bound(middles.begin(), middles.end(), double(values[i])) - middles.begin());
-}
-
 /// What a squared error of each weight costs, row by row: the mean square of its input.
 std::vector<float> costs_of(const LayerProblem& layer) {
   std::vector<float> costs;

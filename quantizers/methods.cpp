@@ -54,14 +54,16 @@ float stored_scale(ScaleType type, float scale) {
   constexpr float kSmallestF16 = 0x1p-24f, kLargestF16 = 65504.0f;
   switch (type) {
     case ScaleType::f16: return f32_from_f16(f16_from_f32(std::clamp(scale, kSmallestF16, kLargestF16)));
-    case ScaleType::e8m0: return decode(kE8M0FNU, e8m0_at_or_above(double(std::max(scale, FLT_MIN))));
+    case ScaleType::e8m0: return decode(kE8M0FNU, e8m0_at_or_above(double(std::clamp(scale, FLT_MIN, 0x1p127f))));
     default: return std::max(scale, FLT_MIN);
   }
 }
 
 ScaleType scale_option(const QuantSpec& spec) {
   const std::string_view name = option_of(spec, "scale");
-  return name == "f16" ? ScaleType::f16 : name == "e8m0" ? ScaleType::e8m0 : ScaleType::f32;
+  if (name == "f16") return ScaleType::f16;
+  if (name == "dq8") return ScaleType::dq8;
+  return name == "e8m0" ? ScaleType::e8m0 : ScaleType::f32;
 }
 
 std::vector<float> input_squares(const LayerProblem& layer, std::int64_t group) {
@@ -99,6 +101,14 @@ PackedMatrix quantize_to_tables(const LayerProblem& layer, const QuantSpec& spec
 void store_levels(std::span<const double> levels, std::span<float> table) {
   QB_EXPECTS(!levels.empty() && levels.size() <= table.size());
   for (std::size_t j = 0; j < table.size(); ++j) table[j] = float(levels[std::min(j, levels.size() - 1)]);
+}
+
+void encode_nearest(std::span<const float> values, std::span<const float> levels, std::uint8_t* codes) {
+  std::vector<double> middles;
+  for (std::size_t j = 0; j + 1 < levels.size(); ++j)
+    middles.push_back((double(levels[j]) + double(levels[j + 1])) / 2);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    codes[i] = std::uint8_t(std::lower_bound(middles.begin(), middles.end(), double(values[i])) - middles.begin());
 }
 
 }  // namespace qb

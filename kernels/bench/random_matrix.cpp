@@ -84,9 +84,9 @@ PackedMatrix random_weights(const QuantFormat& format, std::int64_t n, std::int6
   draw_codes(matrix, random, fill);
   const std::size_t sharers = format.sharing == Sharing::tensor ? 1 : std::size_t(n * groups_per_row(format, k));
   if (format.kind == CodeKind::table) {
-    matrix.table.resize(sharers << format.bits);
+    matrix.table.resize((format.offsets ? std::size_t(n) : sharers) << format.bits);
     for (float& level : matrix.table) level = float(random.uniform(-1.0, 1.0));
-    return pack(matrix);
+    if (!format.offsets) return pack(matrix);
   }
   draw_parameters(matrix, 1.0, random, matrix.scales, matrix.super_scales);
   if (format.offsets) draw_parameters(matrix, -1.0, random, matrix.offsets, matrix.super_offsets);

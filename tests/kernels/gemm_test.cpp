@@ -27,8 +27,10 @@ const std::vector<std::string> kFormats = {
     "binaryc", "binaryg48", "binaryg64", "binaryg192", "binaryg128.f16", "ternaryc", "ternaryg256.f16", "tritc",
     "tritg256.f16", "iq4nlc", "iq4nlg32.f16", "iq4nlg32.i6", "nf4g64", "e2m1c", "e2m1g32.e8m0", "e2m1g16.e4m3",
     "e2m3g32.e8m0", "e2m3g16", "e3m2g32.e8m0", "e4m3c", "e5m2t",
+    // tables by channel
+    "t2c", "t5c", "t8c",
     // tables
-    "t4c", "t4t", "t3g16", "t8t", "t6c", "af4g64", "q2cz", "q4cz", "q6c",
+    "t4c", "t4t", "t3g16", "t8t", "t6c", "t4g64o", "t3g16o.f16", "af4g64", "q2cz", "q4cz", "q6c",
     // powers of two and sums of them
     "pot3g32", "pot4c", "pot5g16.f16", "apot4g32.e8m0", "apot5t", "apot6g64", "apot7c", "nf4g64.dq8", "q4g32.dq8"};
 

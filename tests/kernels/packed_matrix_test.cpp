@@ -105,10 +105,10 @@ TEST_CASE("trits lie five to a byte, the first lowest") {
 
 TEST_CASE("every format survives packing with whatever its codes and scales can be") {
   for (const char* text :
-       {"bf16",         "q4g32.f16",    "q5g32o.f16",      "q4g32o.i6",    "q6g16.i8",     "q2g16o.i4",
-        "q8g32.e8m0",   "binaryc",      "ternaryg256.f16", "tritg256.f16", "e2m1g32.e8m0", "e2m1g16.e4m3",
-        "e2m3g32.e8m0", "e3m2g32.e8m0", "e4m3c",           "e5m2g32.e8m0", "nf4g64",       "af4g64",
-        "iq4nlg32.i6",  "pot3g16",      "pot5c",           "apot4c",       "apot7g64.f16", "nf4g16.dq8"}) {
+       {"bf16",    "q4g32.f16",       "q5g32o.f16",   "q4g32o.i6",    "q6g16.i8",     "q2g16o.i4",    "q8g32.e8m0",
+        "binaryc", "ternaryg256.f16", "tritg256.f16", "e2m1g32.e8m0", "e2m1g16.e4m3", "e2m3g32.e8m0", "e3m2g32.e8m0",
+        "e4m3c",   "e5m2g32.e8m0",    "nf4g64",       "af4g64",       "iq4nlg32.i6",  "pot3g16",      "pot5c",
+        "apot4c",  "apot7g64.f16",    "nf4g16.dq8",   "t3g32o",       "t4g64o.f16"}) {
     INFO(text);
     const PackedMatrix packed = random_weights(parse_quant_format(text), 3, 300, /*seed=*/5);
     CHECK(random_weights(parse_quant_format(text), 3, 300, /*seed=*/5).digest == packed.digest);

@@ -29,7 +29,8 @@ TEST_CASE("the text of a format reads back equal, for every format") {
         "q8g32.e8m0",   "q4co",         "binaryc",      "ternaryg256.f16", "tritg256.f16", "ternaryt",
         "e2m1g32.e8m0", "e2m1g16.e4m3", "e2m3g32.e8m0", "e3m2g32.e8m0",    "e4m3c",        "e4m3t",
         "e5m2g32.e8m0", "nf4g64",       "af4g64",       "iq4nlg32.f16",    "iq4nlg32.i6",  "pot3c",
-        "pot5g32.e8m0", "apot4g64",     "apot7t",       "nf4g64.dq8",      "q4c.dq8"}) {
+        "pot5g32.e8m0", "apot4g64",     "apot7t",       "nf4g64.dq8",      "q4c.dq8",      "t4g128o",
+        "t4g32o.f16"}) {
     INFO(text);
     CHECK(to_text(parse_quant_format(text)) == text);
     CHECK(fault_of(parse_quant_format(text)) == "");
@@ -55,6 +56,9 @@ TEST_CASE("a text that is no format is refused in words") {
                            "q4c ",
                            " q4c",
                            "t4cz",
+                           "t4co",
+                           "t4g32z",
+                           "nf4g32o",
                            "f16",
                            "f32z",
                            "q4g9999999999",

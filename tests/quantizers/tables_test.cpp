@@ -121,4 +121,34 @@ TEST_CASE("a table for each group serves its weights as a matrix of their own wo
   }
 }
 
+TEST_CASE("any4 learns levels of a row that are no worse than even ones in the same groups") {
+  const std::vector<float> weights = normal_values(8 * 320, 9), alike(320, 1.0f);
+  const auto error = [&](const std::string& text) {
+    return weighted_error(weights, alike, quantized(weights, 8, text));
+  };
+  for (const std::string bits : {"w2g64", "w3g128", "w4g64"}) {
+    INFO(bits);
+    // Without steps, hqq codes min and max of each group on even levels. Levels, scales and offsets are float32.
+    CHECK(error("any4:" + bits + "@init=dp") <= error("hqq:" + bits + "@steps=0") * (1 + 1e-5));
+    CHECK(error("any4:" + bits) <= 1.1 * error("any4:" + bits + "@init=dp"));
+  }
+  const PackedMatrix packed = quantized(weights, 8, "any4:w4g64@scale=f16");
+  CHECK(to_text(packed.format) == "t4g64o.f16");
+  CHECK(bits_per_weight(packed) == 4 + 2 * 16.0 / 64 + 16 * 32.0 / 320);
+  CHECK(error("any4:w4g64@scale=f16") <= 1.02 * error("any4:w4g64"));
+  CHECK(quantized(weights, 8, "any4:w4").digest == quantized(weights, 8, "kmeans:w4@per=channel").digest);
+  CHECK_THROWS_WITH_AS(quantized(weights, 8, "any4:w4@scale=f16"), doctest::Contains("without g<size>"), InputError);
+}
+
+TEST_CASE("any4 serves the weights of large inputs best where inputs count") {
+  const std::vector<float> weights = normal_values(4 * 128, 11);
+  std::vector<float> squares(128);
+  for (std::size_t i = 0; i < squares.size(); ++i) squares[i] = i % 8 == 0 ? 50.0f : 0.02f;
+  const LayerInputs inputs = inputs_with_squares({squares});
+  const auto error = [&](const std::string& text) {
+    return weighted_error(weights, squares, quantized(weights, 4, text, &inputs));
+  };
+  CHECK(error("any4:w3g32@init=dp,weight=inputs") < 0.9 * error("any4:w3g32@init=dp"));
+}
+
 }  // namespace qb
