@@ -21,17 +21,18 @@ struct ScaledSet {
   std::span<const float> levels;
   ScaleType type;
 
-  float scale_of(double clip) const { return stored_scale(type, float(clip / double(levels.back()))); }
+  /// A scale that its type rounds upwards may take the largest level out of float32: then half of it.
+  float scale_of(double clip) const {
+    const float scale = stored_scale(type, float(clip / double(levels.back())));
+    return std::isfinite(scale * levels.back()) ? scale : scale / 2;
+  }
 };
 
+/// From zero, not from the mean, which stays in: a row of equal weights keeps its range.
 double deviation(std::span<const float> values) {
-  double sum = 0, squares = 0;
-  for (const float value : values) {
-    sum += double(value);
-    squares += double(value) * double(value);
-  }
-  const double mean = sum / double(values.size());
-  return std::sqrt(std::max(0.0, squares / double(values.size()) - mean * mean));
+  double squares = 0;
+  for (const float value : values) squares += double(value) * double(value);
+  return std::sqrt(squares / double(values.size()));
 }
 
 /// Sum of the squared errors of sorted values, each at its nearest level.

@@ -55,6 +55,14 @@ constexpr std::array kSpecs = {"fp8:e4m3",
                                "nf4:w4g64",
                                "af4:w4g64@scale=f16",
                                "nf4:w4",
+                               "nf4:w4g64@scale=dq8",
+                               "af4:w4@scale=dq8",
+                               "any4:w4g128",
+                               "pot:w4",
+                               "pot:w3@per=tensor,scale=e8m0",
+                               "apot:w4g64@range=mse",
+                               "apot:w7@range=sigma,scale=f16",
+                               "gguf:q4_K_M",
                                "hqq:w4g64",
                                "hqq:w1",
                                "hqq:w3g16@scale=f16",
@@ -135,6 +143,8 @@ TEST_CASE("formats have the bits that their names promise, scales included") {
   CHECK(bits("nvfp4:w4") == doctest::Approx(4.5 + 32.0 / (4 * 512)));
   CHECK(bits("nf4:w4g64") == 4.5);
   CHECK(bits("nf4:w4g64@scale=f16") == 4.25);
+  CHECK(bits("nf4:w4g64@scale=dq8") == doctest::Approx(4.125 + 2 * 32.0 / (4 * 512)));
+  CHECK(bits("apot:w5") == doctest::Approx(5 + 32.0 / 512));
   CHECK(bits("gguf:q4_0") == 4.5);
   CHECK(bits("gguf:q4_K") == 4.5);
   CHECK(bits("gguf:q6_K") == 6.5625);
@@ -168,6 +178,46 @@ TEST_CASE("errors on normal weights are ordered as published") {
   CHECK(error("ternary:w2@per=tensor") == doctest::Approx(std::sqrt(0.190)).epsilon(0.02));
 }
 
+TEST_CASE("scales that are quantized themselves cost little, and are stored as QLoRA counts them") {
+  const std::vector<float> w = normal_weights(256 * 1024, 8);
+  const PackedMatrix once = quantized(w, 256, "nf4:w4g64"), twice = quantized(w, 256, "nf4:w4g64@scale=dq8");
+  CHECK(bits_per_weight(twice) == doctest::Approx(4.127).epsilon(1e-4));
+  CHECK(to_text(twice.format) == "nf4g64.dq8");
+  REQUIRE(twice.scales.size() == once.scales.size());
+  for (std::size_t i = 0; i < once.scales.size(); ++i) {
+    const float unit = twice.super_scales[i / 256];
+    // Half of the widest step between dynamic levels, 0.9 / 64, of the block's largest difference from the mean.
+    CHECK(std::abs(twice.scales[i] - once.scales[i]) <= 0.5f * 0.9f / 64 * unit * 1.001f);
+  }
+  CHECK(mean_square(w, twice) <= 1.01 * mean_square(w, once));
+}
+
+TEST_CASE("powers of two and their sums: nearest levels, the lower one on ties, and ranges that pay") {
+  // Levels -1, -1/2, -1/4, 0, 1/4, 1/2, 1 of a row whose largest weight is 1.
+  const std::vector<float> w = {1.0f, 0.125f, -0.125f, 0.375f, -0.75f, 0.76f, 0.0f, 0.3f};
+  CHECK(dequantize(quantized(w, 1, "pot:w3")) ==
+        std::vector<float>{1.0f, 0.0f, -0.25f, 0.25f, -1.0f, 1.0f, 0.0f, 0.25f});
+  const nlohmann::json books = golden("codebook/codebooks.json");
+  for (int bits = 4; bits <= 7 && !books.is_null(); ++bits) {
+    const auto magnitudes = books["apot_positive"][std::to_string(bits - 1)].get<std::vector<double>>();
+    std::vector<float> row;
+    for (const double magnitude : magnitudes) row.insert(row.end(), {float(3 * magnitude), float(-3 * magnitude)});
+    const std::vector<float> decoded = dequantize(quantized(row, 1, "apot:w" + std::to_string(bits)));
+    // A level of 448 at most times a scale that is rounded once.
+    for (std::size_t i = 0; i < row.size(); ++i) CHECK(decoded[i] == doctest::Approx(row[i]).epsilon(1e-6));
+  }
+  const std::vector<float> normal = normal_weights(16 * 1024, 9);
+  for (const std::string text : {"pot:w3", "pot:w4", "apot:w4", "apot:w5g128", "apot:w7"}) {
+    INFO(text);
+    const double searched = mean_square(normal, quantized(normal, 16, text + "@range=mse"));
+    CHECK(searched <= mean_square(normal, quantized(normal, 16, text)));
+    CHECK(searched <= mean_square(normal, quantized(normal, 16, text + "@range=sigma")) * 1.01);
+  }
+  // What the additive form is for: at equal bits it has less error than single powers.
+  CHECK(mean_square(normal, quantized(normal, 16, "apot:w5@range=mse")) <
+        0.5 * mean_square(normal, quantized(normal, 16, "pot:w5@range=mse")));
+}
+
 TEST_CASE("formats survive rows that are zero, constant, tiny or alone") {
   std::vector<float> rows(6 * 512, 0.0f);
   constexpr std::array kConstants = {0.0f, 0.5f, -0.5f, FLT_TRUE_MIN, 1e-30f, 3e4f};
@@ -192,6 +242,8 @@ TEST_CASE("a type of GGUF that rows do not fill gives way as in llama.cpp, and t
   CHECK(format(96, "gguf:q4_K") == "q5g32.f16");
   CHECK(format(96, "gguf:q6_K") == "q8g32.f16");
   CHECK(format(96, "gguf:tq2_0") == "q4g32.f16");
+  CHECK(format(96, "gguf:q3_K") == "q4g32.f16");
+  CHECK(format(96, "gguf:iq4_xs") == "iq4nlg32.f16");
   CHECK_THROWS_WITH_AS(format(25, "gguf:q4_K"), "rows of 25 weights are not whole blocks of 32, as q5_0 has them",
                        Unsupported);
 }
