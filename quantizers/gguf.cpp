@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kernels/gguf_blocks/convert.h"
+#include "quantizers/gguf_mixes.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/methods.h"
 #include "quantizers/options.h"
@@ -10,14 +11,21 @@
 namespace qb {
 namespace {
 
-/// What llama.cpp stores in place of a type of 256 weights where rows are not whole blocks of it.
+/// What llama.cpp stores in place of a type where rows are not whole blocks of it (tensor_type_fallback in
+/// src/llama-quant.cpp at 007dbbf).
 std::string_view smaller_blocks(std::string_view type) {
-  if (type == "q2_K" || type == "q3_K" || type == "iq4_xs") return "iq4_nl";
+  if (type == "iq4_xs") return "iq4_nl";
   if (type == "q4_K") return "q5_0";
   if (type == "q5_K") return "q5_1";
   if (type == "q6_K") return "q8_0";
-  if (type == "tq1_0" || type == "tq2_0") return "q4_0";
+  if (type == "q2_K" || type == "q3_K" || type == "q2_0" || type == "tq1_0" || type == "tq2_0") return "q4_0";
   return type;
+}
+
+/// The block type of the layer: what the spec says, or a mix gives it.
+std::string_view wanted_type(const LayerProblem& layer, std::string_view type) {
+  if (!is_gguf_mix(type)) return type;
+  return layer.layers.empty() ? type.substr(0, 4) : type_in_mix(type, layer.layers, layer.index);
 }
 
 }  // namespace
@@ -25,8 +33,8 @@ std::string_view smaller_blocks(std::string_view type) {
 PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
   check_finite(layer);
   const MatrixView<const float>& w = layer.weights;
-  const BlockType* type = &block_type(spec.type);
-  if (w.cols % type->weights != 0) type = &block_type(smaller_blocks(spec.type));
+  const BlockType* type = &block_type(wanted_type(layer, spec.type));
+  if (w.cols % type->weights != 0) type = &block_type(smaller_blocks(type->name));
   if (w.cols % type->weights != 0)
     throw Unsupported(fmt::format("rows of {} weights are not whole blocks of {}, as {} has them", w.cols,
                                   type->weights, type->name));

@@ -1,0 +1,131 @@
+// Which block types llama.cpp's presets give the matrices of invented models.
+#include "quantizers/gguf_mixes.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+
+#include "kernels/base/random.h"
+#include "quantizers/methods.h"
+
+namespace qb {
+namespace {
+
+/// Blocks of a model as GGUF files name them, and its output.
+std::vector<LayerName> gguf_model(int blocks) {
+  std::vector<LayerName> layers;
+  for (int block = 0; block < blocks; ++block)
+    for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+      layers.push_back({"", "blk." + std::to_string(block) + "." + part + ".weight"});
+  layers.push_back({"", "output.weight"});
+  return layers;
+}
+
+/// The blocks of a model in which matrices of this name have the type: "0,1,2".
+std::string blocks_with(std::string_view mix, int blocks, const std::string& part, std::string_view type) {
+  const std::vector<LayerName> layers = gguf_model(blocks);
+  std::string found;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (layers[i].weight.find("." + part + ".") != std::string::npos && type_in_mix(mix, layers, i) == type)
+      found.append(found.empty() ? "" : ",").append(std::to_string(i / 7));
+  return found;
+}
+
+constexpr const char* kAll8 = "0,1,2,3,4,5,6,7";
+
+}  // namespace
+
+TEST_CASE("names of GGUF files, checkpoints and ONNX exports tell what a matrix does") {
+  using enum LayerRole;
+  const std::pair<LayerName, LayerRole> cases[] = {
+      {{"", "blk.3.attn_v.weight"}, attention_v},
+      {{"", "blk.3.attn_qkv.weight"}, attention_v},
+      {{"", "blk.3.attn_output.weight"}, attention_output},
+      {{"", "blk.3.ffn_down.weight"}, ffn_down},
+      {{"", "output.weight"}, output},
+      {{"", "token_embd.weight"}, output},
+      {{"/model/layers.0/self_attn/v_proj/MatMul", "onnx::MatMul_3204"}, attention_v},
+      {{"/model/layers.0/self_attn/o_proj/MatMul", "onnx::MatMul_3205"}, attention_output},
+      {{"/model/layers.11/mlp/down_proj/MatMul", "onnx::MatMul_3209"}, ffn_down},
+      {{"/lm_head/MatMul", "onnx::MatMul_9"}, output},
+      {{"MatMul_7", "model.layers.0.self_attn.v_proj.weight"}, attention_v},
+      {{"", "transformer.h.0.attn.c_attn.weight"}, attention_v},
+      {{"", "transformer.h.0.attn.c_proj.weight"}, attention_output},
+      {{"", "transformer.h.0.mlp.c_proj.weight"}, ffn_down},
+      {{"", "transformer.wte.weight"}, output},
+      {{"", "bert.encoder.layer.0.attention.self.value.weight"}, attention_v},
+      {{"", "bert.encoder.layer.0.attention.output.dense.weight"}, attention_output},
+      {{"", "bert.encoder.layer.0.intermediate.dense.weight"}, other},
+      {{"", "bert.encoder.layer.0.output.dense.weight"}, ffn_down},
+      {{"", "gpt_neox.layers.4.attention.query_key_value.weight"}, attention_v},
+      {{"", "gpt_neox.layers.4.attention.dense.weight"}, attention_output},
+      {{"", "gpt_neox.layers.4.mlp.dense_4h_to_h.weight"}, ffn_down},
+      {{"", "model.decoder.layers.2.fc2.weight"}, ffn_down},
+      {{"", "model.decoder.layers.2.fc1.weight"}, other},
+      {{"", "model.layers.0.self_attn.q_proj.weight"}, other},
+      {{"", "layer1.0.conv1.weight"}, other},
+  };
+  for (const auto& [layer, role] : cases) {
+    INFO(layer.node, " ", layer.weight);
+    CHECK(role_of(layer) == role);
+  }
+}
+
+TEST_CASE("mixes favour values and projections down as llama.cpp does") {
+  const char* half = "0,1,2,3,6,9,12,15,18,21,24,27,28,29,30,31";  // of 32 blocks, as in the 7B models
+  for (const char* part : {"attn_v", "ffn_down"}) {
+    INFO(part);
+    CHECK(blocks_with("q4_K_M", 32, part, "q6_K") == half);
+    CHECK(blocks_with("q5_K_M", 32, part, "q6_K") == half);
+    CHECK(blocks_with("q4_K_S", 32, part, "q5_K") == "0,1,2,3");
+    CHECK(blocks_with("q5_K_S", 8, part, "q5_K") == kAll8);
+    CHECK(blocks_with("q3_K_S", 8, part, "q3_K") == kAll8);
+    CHECK(blocks_with("q3_K_L", 8, part, "q5_K") == kAll8);
+  }
+  CHECK(blocks_with("q4_K_M", 8, "attn_v", "q6_K") == "0,3,6,7");
+  CHECK(blocks_with("q4_K_S", 8, "attn_v", "q5_K") == "0,1,2,3");
+  CHECK(blocks_with("q4_K_S", 8, "ffn_down", "q5_K") == "0");
+  CHECK(blocks_with("q3_K_M", 8, "attn_v", "q5_K") == "0,1");
+  CHECK(blocks_with("q3_K_M", 8, "attn_v", "q4_K") == "2,3,4,5,6,7");
+  CHECK(blocks_with("q3_K_M", 32, "ffn_down", "q5_K") == "0,1");
+  CHECK(blocks_with("q3_K_M", 8, "ffn_down", "q4_K") == kAll8);
+  CHECK(blocks_with("q3_K_M", 8, "attn_output", "q4_K") == kAll8);
+  CHECK(blocks_with("q3_K_L", 8, "attn_output", "q5_K") == kAll8);
+  CHECK(blocks_with("q4_K_M", 8, "attn_output", "q4_K") == kAll8);
+  CHECK(blocks_with("q2_K_S", 8, "attn_v", "q2_K") == kAll8);
+  CHECK(blocks_with("q2_K_S", 8, "ffn_down", "q4_K") == "0");
+  for (const char* part : {"attn_q", "attn_k", "ffn_gate", "ffn_up"})
+    CHECK(blocks_with("q4_K_M", 8, part, "q4_K") == kAll8);
+}
+
+TEST_CASE("the output takes 6 bits: by its name, or else the last matrix") {
+  std::vector<LayerName> layers = gguf_model(2);
+  CHECK(type_in_mix("q3_K_S", layers, layers.size() - 1) == "q6_K");
+  layers.insert(layers.begin(), layers.back());
+  layers.pop_back();
+  CHECK(type_in_mix("q3_K_S", layers, 0) == "q6_K");
+  CHECK(type_in_mix("q3_K_S", layers, layers.size() - 1) == "q3_K");
+  const std::vector<LayerName> network = {{"conv1", "w1"}, {"conv2", "w2"}, {"fc", "w3"}};
+  CHECK(type_in_mix("q4_K_M", network, 1) == "q4_K");
+  CHECK(type_in_mix("q4_K_M", network, 2) == "q6_K");
+}
+
+TEST_CASE("a mix stores each matrix as its type alone would, and gives way where rows are no whole blocks") {
+  const std::vector<LayerName> layers = gguf_model(8);
+  Random random(1);
+  std::vector<float> weights(2 * 512);
+  for (float& weight : weights) weight = float(random.normal());
+  const auto stored = [&](const std::string& text, std::size_t index, std::int64_t k) {
+    const QuantSpec spec = parse_quant_spec(text);
+    return find_quantizer(spec.method)->quantize({{weights.data(), 2, k, k}, "", nullptr, 1, layers, index}, spec);
+  };
+  CHECK(stored("gguf:q4_K_M", 2, 512).digest == stored("gguf:q6_K", 2, 512).digest);
+  CHECK(stored("gguf:q4_K_M", 0, 512).digest == stored("gguf:q4_K", 0, 512).digest);
+  CHECK(stored("gguf:q4_K_M", 2, 96).digest == stored("gguf:q8_0", 2, 96).digest);
+  CHECK(stored("gguf:q4_K_M", layers.size() - 1, 96).digest == stored("gguf:q8_0", 2, 96).digest);
+  CHECK(stored("gguf:q3_K_S", 0, 96).digest == stored("gguf:q4_0", 0, 96).digest);
+  CHECK(to_text(parse_quant_spec("gguf:q4_K_M-a8")) == "gguf:q4_K_M-a8");
+}
+
+}  // namespace qb
