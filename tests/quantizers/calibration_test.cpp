@@ -49,9 +49,7 @@ constexpr std::array kActs = {"minmax", "average", "percentile",  "mse",        
 bool is_slow(std::string_view act) { return act == "kl-mxnet"; }
 
 QuantSpec static_spec(const std::string& act, int bits, bool asym) {
-  QuantSpec spec = parse_quant_spec("rtn:w8a" + std::to_string(bits) + "@mode=static,asym=" + (asym ? "1" : "0"));
-  spec.options["act"] = act;
-  return spec;
+  return parse_quant_spec("rtn:w8a" + std::to_string(bits) + "@mode=static,act=" + act + ",asym=" + (asym ? "1" : "0"));
 }
 
 }  // namespace
