@@ -72,8 +72,10 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   CHECK(chosen("best", Activations::s8, "q8c", isa_cap("avx512vnni")) == "gemm_s8_q8_avx512vnni");
   CHECK(chosen("best", Activations::s8, "q4c", isa_cap("best")) == "gemm_s8_int4_avx512vnni");
 #elif defined(__aarch64__)
-  CHECK(chosen("best", Activations::f32, "q4g32", Isa::neon) == "gemm_f32_f32_neon");  // not the reference of _f32_w
-  CHECK(chosen("best", Activations::bf16, "q4g32", Isa::neon) == "gemm_bf16_w_ref");
+  CHECK(chosen("best", Activations::f32, "q4g32", Isa::neon) == "gemm_f32_w_neon");
+  CHECK(chosen("best", Activations::f32, "q4g24", Isa::neon) == "gemm_f32_f32_neon");
+  CHECK(chosen("best", Activations::bf16, "q4g32", Isa::neon) == "gemm_bf16_w_neon");
+  CHECK(chosen("best", Activations::bf16, "bf16", Isa::neon) == "gemm_bf16_bf16_neon");
 #endif
 }
 
