@@ -20,6 +20,7 @@ struct PairSteps {
   static constexpr int kRegisters = kBits <= 5 ? 1 : 1 << (kBits - 5);
 
   struct Table {
+    static constexpr int kRows = kRegisters == 1 ? 4 : kRegisters == 2 ? 2 : 0;
     __m512i levels[kRegisters];
     QB_INLINE explicit Table(const unsigned char* table) {
       unrolled<0, kRegisters>([&](auto i) __attribute__((always_inline)) {

@@ -11,6 +11,7 @@ namespace {
 template <int kBits>
 requires(kBits > 4) struct ChannelTable<Avx512, kBits> {
   static constexpr int kRegisters = 1 << (kBits - 4);
+  static constexpr int kRows = kRegisters == 2 ? 2 : 0;
   __m512 levels[kRegisters];
 
   QB_INLINE explicit ChannelTable(const unsigned char* table) {

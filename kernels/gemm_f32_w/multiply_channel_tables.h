@@ -17,6 +17,7 @@ namespace {
 /// A column's table where the instruction set has no better way for codes of these bits: read from memory.
 template <class Vector, int kBits>
 struct ChannelTable {
+  static constexpr int kRows = 0;  ///< that four tables leave room for in registers
   const float* levels;
 
   QB_INLINE explicit ChannelTable(const unsigned char* table) : levels(reinterpret_cast<const float*>(table)) {}
@@ -29,6 +30,7 @@ struct ChannelTable {
 /// Up to 16 levels stand in registers.
 template <class Vector, int kBits>
 requires(kBits <= 4) struct ChannelTable<Vector, kBits> {
+  static constexpr int kRows = Vector::kTileVectors == 4 ? 4 : 2;
   typename Vector::Table16 levels;
 
   QB_INLINE explicit ChannelTable(const unsigned char* table)
@@ -269,10 +271,10 @@ void multiply_by_strips(const GemmArgs& args) {
 /// Few rows meet levels in registers, where the tables leave room; more rows meet strips of them.
 template <class Steps>
 void multiply_channel_tables(const GemmArgs& args) {
-  if constexpr (Steps::kBits <= 4) {
-    constexpr bool kManyRegisters = Steps::Vector::kTileVectors == 4;
-    constexpr int kRows = kManyRegisters ? 4 : 2;
-    if (args.m <= (kManyRegisters ? 2 * kRows : kRows)) {
+  constexpr int kRows = Steps::Table::kRows;
+  if constexpr (kRows > 0) {
+    constexpr int kTimes = Steps::Vector::kTileVectors == 4 ? 2 : 1;  // that tables are looked up in rather than stored
+    if (args.m <= kTimes * kRows) {
       const std::int64_t step = even_step(args.m, kRows);
       for (std::int64_t column = args.n_begin; column < args.n_end; column += kTableColumns)
         for (std::int64_t row = 0; row < args.m; row += step)
