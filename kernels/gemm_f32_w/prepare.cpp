@@ -261,7 +261,9 @@ Buffer make_weight_codes(const PackedMatrix& weights, LevelRounding rounding) {
 }
 
 bool gemm_f32_w_accepts(const QuantFormat& format, std::int64_t) {
-  return format.kind != CodeKind::f32 && (format.sharing != Sharing::group || format.group % 16 == 0);
+  // A table with scales has one per row, not per group: gemm_f32_f32 and gemm_bf16_bf16 decode it when it is loaded.
+  if (format.kind == CodeKind::f32 || (format.kind == CodeKind::table && format.offsets)) return false;
+  return format.sharing != Sharing::group || format.group % 16 == 0;
 }
 
 Buffer prepare_f32_w_ref(const PackedMatrix& weights) { return make_weight_codes(weights, LevelRounding::none); }
