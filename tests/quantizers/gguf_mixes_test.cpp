@@ -128,4 +128,29 @@ TEST_CASE("a mix stores each matrix as its type alone would, and gives way where
   CHECK(to_text(parse_quant_spec("gguf:q4_K_M-a8")) == "gguf:q4_K_M-a8");
 }
 
+TEST_CASE("quantizing a model by a mix tells each matrix its place, also beside those that are skipped") {
+  Model model;
+  model.name = "chain";
+  model.graph.opset = 13;
+  model.graph.inputs = {{"x0", DType::f32, {-1, 256}}};
+  Random random(2);
+  constexpr std::string_view kNames[] = {"attn_q", "attn_v", "ffn_down", "final"};
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    Tensor weights(DType::f32, {256, 256});
+    for (float& weight : weights.as<float>()) weight = float(0.05 * random.normal());
+    const std::string name(kNames[i]), in = "x" + std::to_string(i), out = "x" + std::to_string(i + 1);
+    model.weights.emplace(name + ".weight", std::move(weights));
+    model.graph.nodes.push_back({name, "MatMul", {in, name + ".weight"}, {out}, {}, std::nullopt});
+  }
+  model.graph.outputs = {"x4"};
+  check_graph(model);
+  const QuantizedModel all = quantize_model(model, parse_quant_spec("gguf:q4_K_S"), {}, 1);
+  const QuantizedModel most = quantize_model(model, parse_quant_spec("gguf:q4_K_S@skip=first"), {}, 1);
+  constexpr std::string_view kFormats[] = {"q4g32o.i6", "q5g32o.i6", "q4g32o.i6", "q6g16.i8"};
+  for (std::size_t i = 0; i < std::size(kFormats); ++i) {
+    CHECK(all.layers[i].format == kFormats[i]);
+    CHECK(most.layers[i].format == (i == 0 ? "f32" : kFormats[i]));
+  }
+}
+
 }  // namespace qb
