@@ -5,7 +5,6 @@
 #include "kernels/base/small_floats.h"
 #include "kernels/gemm_f32_w/channel_tables.h"
 #include "kernels/gemm_f32_w/gemm_f32_w.h"
-#include "kernels/gemm_f32_w/scaled_tables.h"
 #include "kernels/gemm_f32_w/weight_panels.h"
 #include "kernels/panels.h"
 
@@ -211,7 +210,6 @@ std::vector<float> by_group(const PackedMatrix& weights, const std::vector<T>& v
 }  // namespace
 
 Buffer make_weight_panels(const PackedMatrix& weights, const PanelForm& form) {
-  if (has_scaled_tables(weights.format)) return make_weight_panels(with_group_tables(weights), form);
   if (has_channel_tables(weights.format)) return make_channel_tables(weights, form);
   const std::int64_t lanes = form.lanes;
   const WeightPanels at = describe(weights, form.rounding);
@@ -227,7 +225,6 @@ Buffer make_weight_panels(const PackedMatrix& weights, const PanelForm& form) {
 }
 
 Buffer make_weight_codes(const PackedMatrix& weights, LevelRounding rounding) {
-  if (has_scaled_tables(weights.format)) return make_weight_codes(with_group_tables(weights), rounding);
   WeightCodes at{};
   at.group = group_of(weights);
   at.groups = groups_per_row(weights.format, weights.k);
