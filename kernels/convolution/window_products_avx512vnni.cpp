@@ -115,8 +115,10 @@ QB_INLINE void finish_tile(const WindowProductsArgs& args, const Panel& panel, c
   }
 }
 
+/// A function of its own: beside the loops around it gcc 12 would keep sums on the stack.
 template <int kRows, int kVectors>
-void fill_tile(const WindowProductsArgs& args, const Panel& panel, const Row& row, std::int64_t begin) {
+__attribute__((noinline)) void fill_tile(const WindowProductsArgs& args, const Panel& panel, const Row& row,
+                                         std::int64_t begin) {
   Tile tile{.column = begin};
   __m512i sum[kRows][kVectors];
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] =
