@@ -4,7 +4,8 @@
 
 namespace qb {
 
-/// Everything but float32 and bf16, with groups of multiples of 16, or one scale (or table) per channel or tensor.
+/// Everything but float32, bf16 and tables with scales; with groups of multiples of 16, or one scale (or table) per
+/// channel or tensor.
 bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k);
 
 Buffer prepare_bf16_w_ref(const PackedMatrix& weights);

@@ -4,8 +4,8 @@
 
 namespace qb {
 
-/// Everything but float32 and tables with scales, with groups of multiples of 16, or one scale (or table) per channel or
-/// tensor.
+/// Everything but float32 and tables with scales; with groups of multiples of 16, or one scale (or table) per channel
+/// or tensor.
 bool gemm_f32_w_accepts(const QuantFormat& format, std::int64_t k);
 
 /// What the levels of tables and of level sets become before they are stored.
