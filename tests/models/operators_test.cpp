@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -105,13 +107,46 @@ TEST_CASE("every operator computes what the reference evaluator does") {
     REQUIRE(outputs.size() >= c.wanted.size());
     for (std::size_t i = 0; i < c.wanted.size(); ++i) check_equal(outputs[i], c.wanted[i]);
   }
-  // Operators on integer codes have their own vectors (operators_integer_test.cpp); Constant is tested by graphs.
-  const std::set<std::string> elsewhere = {"Constant",      "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear",
-                                           "MatMulInteger", "QLinearConv", "QLinearMatMul",    "QuantizeLinear"};
+  // Operators on integer codes have their own vectors (operators_integer_test.cpp); Constant is tested by graphs, and
+  // what is not ONNX's below.
+  const std::set<std::string> elsewhere = {
+      "Constant",    "ConvInteger",   "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger",
+      "QLinearConv", "QLinearMatMul", "QuantizeLinear",   "quantbench.Hadamard"};
   for (const std::string& name : operator_names()) {
     INFO(name);
     CHECK(seen.contains(name) != elsewhere.contains(name));
   }
+}
+
+/// Row i, column j of the matrix is (-1)^(common ones of i and j) / sqrt(block).
+TEST_CASE("the Hadamard operator multiplies blocks of any axis by the matrix, signs first") {
+  const Tensor x = tensor_of({2, 8, 3}, [] {
+    std::vector<float> values(48);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = float(int(i * 7 % 11) - 5);
+    return values;
+  }());
+  const std::vector<float> signs = {1, -1, -1, 1, 1, 1, -1, 1};
+  const Tensor sign = tensor_of({8}, signs);
+  for (const std::int64_t block : {1, 2, 4, 8}) {
+    INFO("block ", block);
+    const Node node{"h", "quantbench.Hadamard", {}, {"y"}, {{"axis", std::int64_t(1)}, {"block", block}}, {}};
+    const Tensor y = evaluate_node(node, 21, std::array{&x, &sign})[0];
+    for (std::int64_t o = 0; o < 2; ++o)
+      for (std::int64_t i = 0; i < 8; ++i)
+        for (std::int64_t t = 0; t < 3; ++t) {
+          double wanted = 0;
+          for (std::int64_t j = i / block * block; j < (i / block + 1) * block; ++j) {
+            const auto common = std::popcount(std::uint64_t(i % block) & std::uint64_t(j % block));
+            wanted += (common % 2 == 0 ? 1.0 : -1.0) * double(signs[std::size_t(j)]) *
+                      double(x.as<float>()[std::size_t((o * 8 + j) * 3 + t)]);
+          }
+          // Sums of at most 8 values below 6, each rounded once per doubling: far below 1e-5.
+          CHECK(std::abs(double(y.as<float>()[std::size_t((o * 8 + i) * 3 + t)]) - wanted / std::sqrt(double(block))) <
+                1e-5);
+        }
+  }
+  const Node wrong{"h", "quantbench.Hadamard", {}, {"y"}, {{"axis", std::int64_t(1)}, {"block", std::int64_t(3)}}, {}};
+  CHECK_THROWS_AS(evaluate_node(wrong, 21, std::array{&x, &sign}), DataError);
 }
 
 /// Which inputs of a node shapes depend on; they must be weights of a graph.
