@@ -12,14 +12,22 @@
 
 namespace qb {
 
-void check_finite(const LayerProblem& layer) {
+namespace {
+
+void check_weights(const LayerProblem& layer, float largest, std::string_view accepted) {
   const MatrixView<const float>& w = layer.weights;
   for (std::int64_t row = 0; row < w.rows; ++row)
     for (std::int64_t column = 0; column < w.cols; ++column)
-      if (!std::isfinite(w.row(row)[column]))
-        throw DataError(fmt::format("layer '{}': weight [{}, {}] is {}, only finite weights can be quantized",
-                                    layer.node, row, column, w.row(row)[column]));
+      if (!(std::abs(w.row(row)[column]) <= largest))
+        throw DataError(fmt::format("layer '{}': weight [{}, {}] is {}, only {} can be quantized", layer.node, row,
+                                    column, w.row(row)[column], accepted));
 }
+
+}  // namespace
+
+void check_finite(const LayerProblem& layer) { check_weights(layer, FLT_MAX, "finite weights"); }
+
+void check_moderate(const LayerProblem& layer) { check_weights(layer, 1e30f, "weights up to 1e30"); }
 
 std::vector<float> dense_copy(const MatrixView<const float>& matrix) {
   std::vector<float> values;

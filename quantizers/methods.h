@@ -32,6 +32,10 @@ PackedMatrix quantize_awq(const LayerProblem& layer, const QuantSpec& spec);
 /// Throws DataError, naming the layer and the first such weight's row and column, unless all weights are finite.
 void check_finite(const LayerProblem& layer);
 
+/// The same for weights above 1e30 too: methods that pass errors on add up multiples of weights, which must stay
+/// finite.
+void check_moderate(const LayerProblem& layer);
+
 /// The elements in row-major order, without the gaps of the view.
 std::vector<float> dense_copy(const MatrixView<const float>& matrix);
 

@@ -33,6 +33,10 @@ std::span<const QuantizerOption> activation_options() {
       QuantizerOption{"act_percentile", "99.99", "number 50..100", "part of the values inside the range, in percent",
                       "act=percentile"},
       QuantizerOption{"rate", "0.1", "number 0.0001..1", "weight of the newest batch of 32 samples", "act=average"},
+      QuantizerOption{"requant", "none", "none|double|single|float64",
+                      "results between quantized layers as codes: int32 sums and biases times a fixed-point multiplier "
+                      "with two roundings (gemmlowp, TensorFlow Lite) or one; or times a float64",
+                      "mode=static"},
   };
   return kOptions;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "kernels/base/text.h"
+#include "models/fixed_result.h"
 #include "models/layer_edits.h"
 #include "quantizers/calibration.h"
 #include "quantizers/options.h"
@@ -90,6 +91,23 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
         fixed ? choose_activation(seen[i], spec) : ActivationQuant{false, spec.activation_bits};
 }
 
+/// Lets layers exchange codes where the option `requant` asks for it, and says in their reports which do and why others
+/// do not.
+void fix_results(const QuantSpec& spec, QuantizedModel& quantized) {
+  const std::string_view wanted = option_of(spec, "requant");
+  if (wanted == "none") return;
+  Requantization rounding = Requantization::double_rounding;
+  while (name_of(rounding) != wanted) rounding = Requantization(int(rounding) + 1);
+  const FixedLayers done = requantize_in_fixed_point(quantized.model, rounding);
+  const auto say = [&](const std::string& node, std::string_view what) {
+    for (LayerReport& layer : quantized.layers)
+      if (layer.node == node && layer.skipped.empty())
+        layer.prepared.append(layer.prepared.empty() ? "" : "; ").append(what);
+  };
+  for (const std::string& node : done.fixed) say(node, "results in fixed point");
+  for (const auto& [node, reason] : done.left) say(node, fmt::format("float results: {}", reason));
+}
+
 }  // namespace
 
 bool learns_from_samples(const QuantSpec& spec) {
@@ -145,7 +163,10 @@ QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const T
     out.model.weights.insert_or_assign(layers[i].weight, std::move(done.packed[i]));
     if (!done.shift[i].empty()) shift_results(out.model, layers[i], done.shift[i]);
   }
-  if (spec.activation_bits != 32) set_activations(source, spec, calibration, threads, progress, out.model);
+  if (spec.activation_bits != 32) {
+    set_activations(source, spec, calibration, threads, progress, out.model);
+    fix_results(spec, out);
+  }
   return out;
 }
 

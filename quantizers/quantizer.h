@@ -84,7 +84,7 @@ struct LayerReport {
   double seconds = 0;            ///< that the method took; watching the calibration samples is not in it
   std::int64_t peak_bytes = -1;  ///< that the method held at once above what was resident; -1 with several threads
   std::string skipped;           ///< why it stayed float; empty when quantized, and for the method `float`
-  std::string prepared;          ///< what the steps before quantizing did to it (preparation.h); empty for nothing
+  std::string prepared;          ///< what steps before and after quantizing did to it; empty for nothing
 };
 
 struct QuantizedModel {

@@ -126,7 +126,6 @@ TEST_CASE("zero, constant, tiny and lonely weights decode to finite values of th
 TEST_CASE("huge weights decode to finite values, or are refused in words") {
   for (const float factor : {1e6f, 1e30f, 3e38f})
     for_each_spec([factor](const QuantizerInfo& method, const std::string& spec) {
-      if (method.calibration && factor > 1e37f) return;  // making up for errors needs room above the weights
       INFO("factor ", factor);
       std::vector<float> decoded;
       std::string refusal;

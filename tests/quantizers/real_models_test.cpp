@@ -119,6 +119,26 @@ TEST_CASE("int8 activations cost next to nothing, however their range is chosen"
   }
 }
 
+TEST_CASE("layers that exchange codes in fixed point cost next to nothing either") {
+  if (shared_path("data").empty()) return;
+  for (const std::string_view entry : {kCntk, kBurn}) {
+    const Trained task = load(entry, 256);
+    const int plain = hits(task, "float");
+    for (const std::string requant : {"double", "single", "float64"}) {
+      const std::string spec = "rtn:w8a8@mode=static,asym=1,requant=" + requant;
+      const QuantizedModel out = quantize_model(task.model, parse_quant_spec(spec), task.calibration.inputs, 1);
+      const int found = hits(out.model, task.test);
+      MESSAGE(task.model.name, " ", spec, ": ", found, ", float ", plain);
+      CHECK(std::abs(found - plain) <= 20);  // as above
+      CHECK(std::ranges::any_of(out.layers, [](const LayerReport& layer) {
+        return layer.prepared.find("results in fixed point") != std::string::npos;
+      }));
+      // Scores leave the network as they are.
+      CHECK(out.layers.back().prepared.starts_with("float results: "));
+    }
+  }
+}
+
 TEST_CASE("learning from samples shrinks the error of every layer's output, depthwise layers included") {
   if (shared_path("data").empty()) return;
   struct Network {
