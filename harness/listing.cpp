@@ -149,42 +149,51 @@ const std::vector<TableColumns>& table_columns() {
 
 std::string cell_text(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-/// Lines of at most `width` columns, broken at blanks and, in a word longer than a line, anywhere.
+/// Lines of at most `width` columns, broken at blanks and, in a word longer than a line, after a | or else anywhere.
 std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
   std::vector<std::string> lines(1);
   for (std::string_view word : split(text, ' ')) {
     if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width) lines.emplace_back();
     if (!lines.back().empty()) lines.back() += ' ';
-    for (; word.size() > width; word.remove_prefix(width)) {
-      lines.back() += word.substr(0, width);
+    while (word.size() > width) {
+      const std::size_t bar = word.rfind('|', width - 1);
+      const std::size_t cut = bar == std::string_view::npos ? width : bar + 1;
+      lines.back() += word.substr(0, cut);
       lines.emplace_back();
+      word.remove_prefix(cut);
     }
     lines.back() += word;
   }
   return lines;
 }
 
-/// Aligned columns under a line of headings, every line after `indent` blanks.
+/// Aligned columns under a line of headings, every line after `indent` blanks. The last column takes what is left, the
+/// choices of an option at most a third; both are wrapped.
 std::string table_of(const Json& rows, const std::vector<std::string>& names, std::size_t indent, std::size_t width) {
+  constexpr std::size_t kNarrowest = 12;
   std::vector<std::size_t> widths;
   std::size_t before_last = indent;
   for (const std::string& name : names) {
     std::size_t widest = name.size();
     for (const Json& row : rows) widest = std::max(widest, cell_text(row[name]).size());
-    widths.push_back(widest);
-    if (widths.size() < names.size()) before_last += widest + 2;
+    widths.push_back(name == "accepted" ? std::min(widest, width / 3) : widest);
+    if (widths.size() < names.size()) before_last += widths.back() + 2;
   }
-  constexpr std::size_t kNarrowest = 12;
-  const std::size_t last_width = std::max(kNarrowest, width - std::min(width, before_last));
+  widths.back() = std::max(kNarrowest, width - std::min(width, before_last));
   std::string text;
   const auto row_of = [&](const auto& cell) {
-    std::string line(indent, ' ');
-    for (std::size_t i = 0; i + 1 < names.size(); ++i) line += fmt::format("{:<{}}  ", cell(names[i]), widths[i]);
-    for (const std::string& part : wrapped(cell(names.back()), last_width)) {
-      line += part;
+    std::vector<std::vector<std::string>> cells;
+    std::size_t height = 0;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      cells.push_back(wrapped(cell(names[i]), widths[i]));
+      height = std::max(height, cells.back().size());
+    }
+    for (std::size_t at = 0; at < height; ++at) {
+      std::string line(indent, ' ');
+      for (std::size_t i = 0; i < names.size(); ++i)
+        line += fmt::format("{:<{}}  ", at < cells[i].size() ? cells[i][at] : "", widths[i]);
       line.erase(line.find_last_not_of(' ') + 1);
       text += line + "\n";
-      line.assign(before_last, ' ');
     }
   };
   row_of([](const std::string& name) { return name; });
@@ -235,9 +244,13 @@ std::string steps_text(std::size_t width) {
   return text;
 }
 
-std::string_view needs_text(const QuantizerInfo& method) {
+std::string needs_text(const QuantizerInfo& method) {
   if (method.calibration) return "calibration samples: the second moments of each layer's inputs (its Hessian)";
-  return method.activations ? "calibration samples for fixed activation ranges only" : "";
+  if (!method.activations) return "";
+  for (const QuantizerOption& option : method.options)
+    if (!option.learns.empty())
+      return fmt::format("calibration samples for {}={} and for fixed activation ranges", option.key, option.learns);
+  return "calibration samples for fixed activation ranges only";
 }
 
 std::string quantizers_text(std::size_t width) {

@@ -317,8 +317,7 @@ std::span<const QuantizerInfo> quantizers() {
                     .formats = "q<bits>g<size>z, q<bits>cz; without z with grid=sym",
                     .preparation = "awq"},
       QuantizerInfo{.name = "auto",
-                    .summary = "each layer's bits by what they do to the model's results, under a budget of bits per "
-                               "weight or of error",
+                    .summary = "each layer's bits by what they do to the results, under a budget of size or error",
                     .paper = "Dong et al. 2020, arXiv:1911.03852",
                     .min_bits = 2,
                     .max_bits = 8,

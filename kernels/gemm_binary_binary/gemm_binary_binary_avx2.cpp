@@ -38,7 +38,7 @@ struct Counts {
 
 /// Counts `bytes` (at most kByteSpan) along k from byte `begin` on, and adds them to the counts of 16 bits.
 template <int kRows, int kVectors>
-QB_INLINE void count_span(Tile<kRows, kVectors, 32>& tile, std::int64_t begin, std::int64_t bytes,
+QB_INLINE void count_span(SignTile<kRows, kVectors, 32>& tile, std::int64_t begin, std::int64_t bytes,
                           Counts<kRows, kVectors>& counts) {
   const __m256i low_half = _mm256_set1_epi8(0x0f);
   __m256i count[kRows][kVectors];
@@ -70,7 +70,7 @@ QB_INLINE void count_span(Tile<kRows, kVectors, 32>& tile, std::int64_t begin, s
 
 /// Moves the counts of 16 bits into those of 32, or at the end of the group of `length` weights into the sums.
 template <int kRows, int kVectors>
-QB_INLINE void finish_strip(Tile<kRows, kVectors, 32>& tile, Counts<kRows, kVectors>& counts, std::int64_t length,
+QB_INLINE void finish_strip(SignTile<kRows, kVectors, 32>& tile, Counts<kRows, kVectors>& counts, std::int64_t length,
                             bool first, bool last) {
   const __m256i all = _mm256_set1_epi32(int(length));
   for (int r = 0; r < kRows; ++r)
@@ -96,7 +96,7 @@ struct TableCounts {
   static constexpr int kColumns = 32, kVectors = 2, kRows = 4;
 
   template <int kRows, int kVectors>
-  static QB_INLINE void add_group(Tile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
+  static QB_INLINE void add_group(SignTile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
                                   std::int64_t length) {
     Counts<kRows, kVectors> counts;
     for (std::int64_t strip = begin; strip < end; strip += kStrip) {

@@ -20,7 +20,7 @@ struct Popcounts {
   static constexpr int kColumns = 16, kVectors = 2, kRows = 8;
 
   template <int kRows, int kVectors>
-  static QB_INLINE void add_group(Tile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
+  static QB_INLINE void add_group(SignTile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
                                   std::int64_t length) {
     __m512i count[kRows][kVectors];
     QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) count[r][v] =

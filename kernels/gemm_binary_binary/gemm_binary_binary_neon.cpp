@@ -10,7 +10,7 @@ constexpr std::int64_t kSpan = 4 * 31;  // bytes along k that counts of 8 bits h
 
 /// Counts bytes [begin, end) along k, a multiple of 4 and at most kSpan of them.
 template <int kRows, int kVectors>
-QB_INLINE void count_span(Tile<kRows, kVectors, 4>& tile, std::int64_t begin, std::int64_t end,
+QB_INLINE void count_span(SignTile<kRows, kVectors, 4>& tile, std::int64_t begin, std::int64_t end,
                           std::uint32_t (&total)[kRows][kVectors][4]) {
   uint8x16_t count[kRows][kVectors];
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) count[r][v] = vdupq_n_u8(0);
@@ -35,7 +35,7 @@ struct ByteCounts {
   static constexpr int kColumns = 4, kVectors = 4, kRows = 4;
 
   template <int kRows, int kVectors>
-  static QB_INLINE void add_group(Tile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
+  static QB_INLINE void add_group(SignTile<kRows, kVectors, kColumns>& tile, std::int64_t begin, std::int64_t end,
                                   std::int64_t length) {
     std::uint32_t total[kRows][kVectors][4] = {};
     for (std::int64_t b = begin; b < end; b += kSpan) count_span(tile, b, end - b < kSpan ? end : b + kSpan, total);

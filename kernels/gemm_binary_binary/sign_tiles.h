@@ -17,7 +17,7 @@ namespace qb {
 namespace {
 
 template <int kRows, int kVectors, int kColumns>
-struct Tile {
+struct SignTile {
   const std::uint8_t* a;                             ///< the tile's first row
   std::int64_t a_stride;                             ///< bytes
   const std::uint8_t* stream;                        ///< of the panel: where it is read next
@@ -29,7 +29,7 @@ void fill_tile(const GemmArgs& args, std::int64_t column, std::int64_t i) {
   constexpr int kColumns = Counting::kColumns;
   const auto* at = static_cast<const BinaryBinary*>(args.w);
   const std::int64_t row_bytes = (args.k + 63) / 64 * 8;
-  Tile<kRows, kVectors, kColumns> tile;
+  SignTile<kRows, kVectors, kColumns> tile;
   tile.a_stride = 8 * args.a_stride;
   tile.a = static_cast<const std::uint8_t*>(args.a) + i * tile.a_stride;
   tile.stream = static_cast<const std::uint8_t*>(args.w) + at->codes + column * (row_bytes + 4 * at->groups);

@@ -68,14 +68,15 @@ TEST_CASE("a library is used in its own room") {
     std::string_view include, room;
   };
   constexpr std::array kRules = {
-      Rule{"<hdf5", "reports/record/"}, Rule{"<sqlite3", "harness/"}, Rule{"<benchmark/", "kernels/bench/"},
+      Rule{"<hdf5", "reports/record/"}, Rule{"<sqlite3", "harness/"}, Rule{"<benchmark/", "/bench/"},
       Rule{"<omp.h>", "kernels/base/"}, Rule{"<zlib.h>", "models/"},  Rule{"<google/protobuf", "models/"},
   };
   for (const fs::path& path : sources(kFolders))
     for (const std::string& line : lines_of(path))
       for (const Rule& rule : kRules)
         if (line.starts_with("#include " + std::string(rule.include)))
-          CHECK_MESSAGE(place_of(path).starts_with(rule.room), fmt::format("{}: {}", place_of(path), line));
+          CHECK_MESSAGE(place_of(path).find(rule.room) != std::string::npos,
+                        fmt::format("{}: {}", place_of(path), line));
 }
 
 TEST_CASE("a type's name stands in one header only") {
