@@ -18,7 +18,9 @@
 namespace qb {
 namespace {
 
-constexpr std::int64_t kTile = 32;  // rows whose errors are computed together
+/// What counts as less: more than instruction sets can disagree by.
+constexpr double kBetter = 1 - 1e-4;
+constexpr std::int64_t kTile = 128;  // rows whose errors are computed together
 
 /// Searches the exponent for one layer.
 class RatioSearch {
@@ -33,7 +35,7 @@ class RatioSearch {
         ratios_(integer_of(context.spec, "ratios")),
         weights_(matrix_values(model, input.layer)) {
     for (std::size_t group = 0; group < seen.moments.size(); ++group)
-      products_.emplace_back(seen, group, input.layer.k);
+      products_.emplace_back(MeanProducts(seen, group, input.layer.k));
   }
 
   struct Found {
@@ -47,7 +49,7 @@ class RatioSearch {
       const double ratio = double(i) / double(ratios_);
       std::vector<double> factors = factors_of(ratio);
       const double error = error_of(factors, least);
-      if (error >= least) continue;
+      if (error >= least * kBetter) continue;
       least = error;
       best = {ratio, std::move(factors)};
     }
@@ -118,7 +120,7 @@ class RatioSearch {
         }
       }
     }
-    products_[std::size_t(group)].errors(differences.data(), std::ssize(errors), 0, k, errors);
+    products_[std::size_t(group)].errors(differences.data(), errors);
   }
 
   const InputChannels& input_;
@@ -127,41 +129,49 @@ class RatioSearch {
   WeightGrid grid_;
   std::int64_t run_, ratios_;
   std::vector<float> weights_;
-  std::vector<MeanProducts> products_;
+  std::vector<QuickProducts> products_;
 };
 
-/// Chooses how far the ranges of rows [begin, end) are clipped, run by run, and writes codes and parameters.
-void clip_rows(const LayerProblem& layer, const WeightGrid& wanted, std::span<const MeanProducts> products,
-               std::int64_t begin, std::int64_t end, UnpackedMatrix& out) {
+/// Chooses how far the ranges of rows [begin, end), all of one group, are clipped, run by run, and writes codes and
+/// parameters.
+void clip_rows(const LayerProblem& layer, const WeightGrid& wanted, const MeanProducts& products, std::int64_t begin,
+               std::int64_t end, UnpackedMatrix& out) {
   constexpr int kClips = 10;  // 1, 0.95 .. 0.55 of the largest magnitude
   const std::int64_t k = out.k, run = run_length(out.format, k), runs = groups_per_row(out.format, k);
-  const std::int64_t rows_per_group = out.n / std::ssize(products);
-  std::vector<float> clipped, differences(static_cast<std::size_t>(run));
-  for (std::int64_t row = begin; row < end; ++row)
-    for (std::int64_t g = 0; g < runs; ++g) {
-      const std::int64_t first = g * run, width = std::min(run, k - first);
-      const std::span<const float> values(layer.weights.row(row) + first, std::size_t(width));
-      float largest = 0;
-      for (const float value : values) largest = std::max(largest, std::abs(value));
-      Grid best;
-      double least = INFINITY;
-      for (int i = 0; i < kClips; ++i) {
-        const float limit = largest * (1 - float(i) / (2 * kClips));
+  const auto rows = std::size_t(end - begin);
+  std::vector<float> clipped, differences;
+  std::vector<Grid> grids(rows), best(rows);
+  for (std::int64_t g = 0; g < runs; ++g) {
+    const std::int64_t first = g * run, width = std::min(run, k - first);
+    const auto values_of = [&](std::size_t r) {
+      return std::span<const float>(layer.weights.row(begin + std::int64_t(r)) + first, std::size_t(width));
+    };
+    std::vector<double> errors(rows), least(rows, INFINITY);
+    for (int i = 0; i < kClips; ++i) {
+      differences.clear();
+      for (std::size_t r = 0; r < rows; ++r) {
+        const std::span<const float> values = values_of(r);
+        const auto [low, high] = std::ranges::minmax(values);
+        const float limit = std::max(-low, high) * (1 - float(i) / (2 * kClips));
         clipped.assign(values.begin(), values.end());
         for (float& value : clipped) value = std::clamp(value, -limit, limit);
-        const Grid grid = fit_grid(wanted, clipped);
-        for (std::size_t j = 0; j < values.size(); ++j)
-          differences[j] = value_of(grid, code_of(grid, values[j])) - values[j];
-        double error = 0;
-        products[std::size_t(row / rows_per_group)].errors(differences.data(), 1, first, width, std::span(&error, 1));
-        if (error >= least) continue;
-        least = error;
-        best = grid;
+        grids[r] = fit_grid(wanted, clipped);
+        for (const float value : values) differences.push_back(value_of(grids[r], code_of(grids[r], value)) - value);
       }
-      for (std::int64_t j = 0; j < width; ++j)
-        out.codes[std::size_t(row * k + first + j)] = stored_code(wanted, code_of(best, values[std::size_t(j)]));
-      store_grid(wanted, best, std::size_t(row * runs + g), out);
+      products.errors(differences.data(), std::int64_t(rows), first, width, errors);
+      for (std::size_t r = 0; r < rows; ++r)
+        if (errors[r] < least[r]) {
+          least[r] = errors[r];
+          best[r] = grids[r];
+        }
     }
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::int64_t row = begin + std::int64_t(r);
+      std::uint8_t* codes = out.codes.data() + row * k + first;
+      for (const float value : values_of(r)) *codes++ = stored_code(wanted, code_of(best[r], value));
+      store_grid(wanted, best[r], std::size_t(row * runs + g), out);
+    }
+  }
 }
 
 }  // namespace
@@ -196,11 +206,16 @@ PackedMatrix quantize_awq(const LayerProblem& layer, const QuantSpec& spec) {
   QB_EXPECTS(layer.inputs != nullptr);
   const WeightGrid wanted = weight_grid(spec);
   UnpackedMatrix out = grid_matrix(wanted, spec, layer.weights.rows, layer.weights.cols);
-  std::vector<MeanProducts> products;
-  for (std::size_t group = 0; group < layer.inputs->moments.size(); ++group)
-    products.emplace_back(*layer.inputs, group, out.k);
-  parallel_for(out.n, layer.threads, kTile,
-               [&](std::int64_t begin, std::int64_t end) { clip_rows(layer, wanted, products, begin, end, out); });
+  const std::size_t groups = layer.inputs->moments.size();
+  const std::int64_t rows = out.n / std::int64_t(groups);
+  for (std::size_t group = 0; group < groups; ++group) {
+    const MeanProducts products(*layer.inputs, group, out.k);
+    const std::int64_t first = std::int64_t(group) * rows;
+    parallel_for(rows, layer.threads, kTile, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; row += kTile)
+        clip_rows(layer, wanted, products, first + row, first + std::min(row + kTile, end), out);
+    });
+  }
   return pack(out);
 }
 

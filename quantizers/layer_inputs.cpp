@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
 #include "quantizers/sample_runs.h"
 
 namespace qb {
@@ -14,20 +15,32 @@ namespace {
 
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Rows = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
+using DoubleRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Adds rows [m, k] of a group: products in float32 over a block of rows, sums of blocks in float64.
-void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::int64_t group,
+/// Adds rows [m, k] of a group: products in float32 over a block of rows, sums of blocks in float64. Of the moments
+/// only those on and above the diagonal.
+void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::int64_t group, int threads,
               LayerInputs& inputs) {
-  double* moments = inputs.moments[std::size_t(group)].data();
-  double* sums = inputs.sums[std::size_t(group)].data();
-  constexpr std::int64_t kBlock = 256;
+  Eigen::Map<DoubleRows> moments(inputs.moments[std::size_t(group)].data(), k, k);
+  Eigen::Map<Eigen::Matrix<double, 1, Eigen::Dynamic>> sums(inputs.sums[std::size_t(group)].data(), k);
+  constexpr std::int64_t kBlock = 256, kColumns = 128;
   for (std::int64_t begin = 0; begin < m; begin += kBlock) {
     const Rows block(rows + begin * stride, std::min(kBlock, m - begin), k, Eigen::OuterStride<>(stride));
-    const RowMajor product = block.transpose() * block;
-    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(moments, k, k) +=
-        product.cast<double>();
-    Eigen::Map<Eigen::Matrix<double, 1, Eigen::Dynamic>>(sums, k) += block.cast<double>().colwise().sum();
+    // Parts of equal work would be unequal in size: later rows of the triangle are shorter.
+    parallel_for((k + kColumns - 1) / kColumns, threads, 1, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t at = first * kColumns; at < std::min(last * kColumns, k); at += kColumns) {
+        const std::int64_t width = std::min(kColumns, k - at);
+        const RowMajor product = block.middleCols(at, width).transpose() * block.rightCols(k - at);
+        moments.block(at, at, width, k - at) += product.cast<double>();
+      }
+    });
+    sums += block.cast<double>().colwise().sum();
   }
+}
+
+void mirror(std::vector<double>& moments, std::int64_t k) {
+  for (std::int64_t i = 0; i < k; ++i)
+    for (std::int64_t j = 0; j < i; ++j) moments[std::size_t(i * k + j)] = moments[std::size_t(j * k + i)];
 }
 
 /// The inputs that one window of a plane sees, zeros in the padding.
@@ -49,7 +62,7 @@ void add_windows(const DepthwiseCall& call, LayerInputs& inputs) {
       const float* plane = call.x + (sample * call.channels + channel) * call.in[0] * call.in[1];
       for (std::int64_t p = 0; p < positions; ++p)
         gather_window(call, plane, p / call.out[1], p % call.out[1], rows.data() + p * k);
-      add_rows(rows.data(), positions, k, k, channel, inputs);
+      add_rows(rows.data(), positions, k, k, channel, 1, inputs);
     }
   inputs.rows += call.batch * positions;
 }
@@ -107,7 +120,7 @@ std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const Matr
       if (i == layers.size()) return;
       const std::int64_t group = event.row_begin / (layers[i].n / layers[i].groups);
       if (group == 0) seen[i].rows += event.call->m;
-      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, group, seen[i]);
+      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, group, threads, seen[i]);
     };
     observer.depthwise = [&, watched](const DepthwiseEvent& event) {
       const std::size_t i = watched(event.layer);
@@ -115,7 +128,10 @@ std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const Matr
     };
     return observer;
   });
-  for (std::size_t i = 0; i < layers.size(); ++i) check_moments(layers[i], seen[i], model);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    for (std::vector<double>& moments : seen[i].moments) mirror(moments, layers[i].k);
+    check_moments(layers[i], seen[i], model);
+  }
   return seen;
 }
 
