@@ -7,7 +7,6 @@
 #include <numbers>
 
 #include "kernels/base/elementary.h"
-#include "kernels/base/parallel.h"
 #include "quantizers/methods.h"
 #include "quantizers/options.h"
 #include "quantizers/output_error.h"
@@ -187,17 +186,12 @@ PackedMatrix quantize_adaround(const LayerProblem& layer, const QuantSpec& spec)
   plan.steps = integer_of(spec, "steps");
   plan.weight = float(number_of(spec, "weight"));
   UnpackedMatrix out = grid_matrix(plan.grid, spec, layer.weights.rows, layer.weights.cols);
-  const std::size_t groups = layer.inputs->moments.size();
-  const std::int64_t rows = out.n / std::int64_t(groups);
-  for (std::size_t group = 0; group < groups; ++group) {
+  for (std::size_t group = 0; group < layer.inputs->moments.size(); ++group) {
     const MeanProducts products(*layer.inputs, group, out.k);
-    const std::int64_t first = std::int64_t(group) * rows;
-    parallel_for(rows, layer.threads, kTile, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; row += kTile) {
-        RoundingTile tile(layer, plan, products, first + row, std::min(kTile, end - row));
-        tile.learn();
-        tile.store(out);
-      }
+    for_each_tile(layer, group, kTile, [&](std::int64_t begin, std::int64_t end) {
+      RoundingTile tile(layer, plan, products, begin, end - begin);
+      tile.learn();
+      tile.store(out);
     });
   }
   return pack(out);

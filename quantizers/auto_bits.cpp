@@ -86,7 +86,7 @@ QuantSpec spec_with(const QuantSpec& spec, int bits) {
 }
 
 [[noreturn]] void refuse(const Model& model, const QuantSpec& spec, const std::string& fault) {
-  throw InputError(fmt::format("quantizer '{}': model '{}' {}", to_text(spec), model.name, fault));
+  throw Unsupported(fmt::format("quantizer '{}': model '{}' {}", to_text(spec), model.name, fault));
 }
 
 /// The allocation that the spec's budget asks for.

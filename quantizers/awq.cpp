@@ -206,15 +206,10 @@ PackedMatrix quantize_awq(const LayerProblem& layer, const QuantSpec& spec) {
   QB_EXPECTS(layer.inputs != nullptr);
   const WeightGrid wanted = weight_grid(spec);
   UnpackedMatrix out = grid_matrix(wanted, spec, layer.weights.rows, layer.weights.cols);
-  const std::size_t groups = layer.inputs->moments.size();
-  const std::int64_t rows = out.n / std::int64_t(groups);
-  for (std::size_t group = 0; group < groups; ++group) {
+  for (std::size_t group = 0; group < layer.inputs->moments.size(); ++group) {
     const MeanProducts products(*layer.inputs, group, out.k);
-    const std::int64_t first = std::int64_t(group) * rows;
-    parallel_for(rows, layer.threads, kTile, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; row += kTile)
-        clip_rows(layer, wanted, products, first + row, first + std::min(row + kTile, end), out);
-    });
+    for_each_tile(layer, group, kTile,
+                  [&](std::int64_t begin, std::int64_t end) { clip_rows(layer, wanted, products, begin, end, out); });
   }
   return pack(out);
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/base/parallel.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/methods.h"
 #include "quantizers/options.h"
@@ -140,15 +139,10 @@ PackedMatrix quantize_gptq(const LayerProblem& layer, const QuantSpec& spec) {
   plan.by_activation = option_of(spec, "order") == "act";
   plan.damp = number_of(spec, "damp");
   UnpackedMatrix out = grid_matrix(plan.grid, spec, layer.weights.rows, layer.weights.cols);
-  const std::size_t groups = layer.inputs->moments.size();
-  const std::int64_t rows = out.n / std::int64_t(groups);
-  for (std::size_t group = 0; group < groups; ++group) {
+  for (std::size_t group = 0; group < layer.inputs->moments.size(); ++group) {
     const Columns columns = plan_columns(*layer.inputs, group, out.k, plan);
-    const std::int64_t first = std::int64_t(group) * rows;
-    parallel_for(rows, layer.threads, kTile, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; row += kTile)
-        round_rows(layer, plan, columns, first + row, first + std::min(row + kTile, end), out);
-    });
+    for_each_tile(layer, group, kTile,
+                  [&](std::int64_t begin, std::int64_t end) { round_rows(layer, plan, columns, begin, end, out); });
   }
   return pack(out);
 }

@@ -6,6 +6,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "kernels/base/parallel.h"
 #include "kernels/base/small_floats.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
@@ -28,6 +29,14 @@ void check_weights(const LayerProblem& layer, float largest, std::string_view ac
 void check_finite(const LayerProblem& layer) { check_weights(layer, FLT_MAX, "finite weights"); }
 
 void check_moderate(const LayerProblem& layer) { check_weights(layer, 1e30f, "weights up to 1e30"); }
+
+void for_each_tile(const LayerProblem& layer, std::size_t group, std::int64_t tile,
+                   const std::function<void(std::int64_t begin, std::int64_t end)>& work) {
+  const std::int64_t rows = layer.weights.rows / std::ssize(layer.inputs->moments), first = std::int64_t(group) * rows;
+  parallel_for(rows, layer.threads, tile, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; row += tile) work(first + row, first + std::min(row + tile, end));
+  });
+}
 
 std::vector<float> dense_copy(const MatrixView<const float>& matrix) {
   std::vector<float> values;

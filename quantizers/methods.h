@@ -36,6 +36,11 @@ void check_finite(const LayerProblem& layer);
 /// finite.
 void check_moderate(const LayerProblem& layer);
 
+/// Calls work(begin, end) for tiles of at most `tile` rows that together are those of one group of the layer's inputs,
+/// on the threads that the layer allows.
+void for_each_tile(const LayerProblem& layer, std::size_t group, std::int64_t tile,
+                   const std::function<void(std::int64_t begin, std::int64_t end)>& work);
+
 /// The elements in row-major order, without the gaps of the view.
 std::vector<float> dense_copy(const MatrixView<const float>& matrix);
 

@@ -98,7 +98,8 @@ struct QuantizedModel {
 ///
 /// Errors  InputError for a spec that does not fit the model; DataError, naming the layer, for weights or activations
 ///         that are not finite, and for an empty calibration set where one is needed; Unsupported where the method can
-///         store no layer at all. Layers that it cannot store stay float and say so (LayerReport::skipped).
+///         store no layer at all, or not within its budget. Layers that it cannot store stay float and say so
+///         (LayerReport::skipped).
 QuantizedModel quantize_model(const Model& model, const QuantSpec& spec, const Tensor& calibration, int threads,
                               const std::function<void(std::string_view)>& progress = {});
 

@@ -127,6 +127,11 @@ Options read_options(int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--help") {
+      fmt::print("{}", kUsage);
+      return 0;
+    }
   benchmark::Initialize(&argc, argv);  // takes its own arguments out
   const Options options = read_options(argc, argv);
   const auto task = std::make_shared<Task>(
