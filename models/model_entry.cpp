@@ -10,6 +10,7 @@
 #include "kernels/base/text.h"
 #include "models/data/dataset_options.h"
 #include "models/executor.h"
+#include "models/integer_result.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -64,7 +65,7 @@ void add_cifar_files(DatasetManifest& data, const std::string& folder, const Dat
 /// When none of the keys that decide is there, a misspelt one is the likeliest fault: the keys of all forms are known.
 void refuse_misspelt(Fields fields, const std::vector<std::string>& deciding) {
   for (const std::string& key : deciding) fields.find(key);
-  for (const std::string_view key : {"name", "dataset", "task", "graph", "split", "labels", "scale", "mean",
+  for (const std::string_view key : {"name", "dataset", "task", "graph", "rounding", "split", "labels", "scale", "mean",
                                      "deviation", "shape", "classes", "calibration", "zero"})
     fields.find(key);
   fields.done();
@@ -170,6 +171,7 @@ ModelManifest read_file_model(const Json& entry, const std::string& where, const
     fields.fail("name", fmt::format("must have 1 to {} bytes", kLongestName));
   std::string graph = onnx ? "" : fields.text("graph");
   manifest.task = read_task(fields);
+  manifest.rounding = read_rounding(fields);
   const Json& dataset = fields.at("dataset");
   fields.done();
   manifest.files.push_back(file_ref(path, roots));
@@ -179,10 +181,19 @@ ModelManifest read_file_model(const Json& entry, const std::string& where, const
   return manifest;
 }
 
+std::ptrdiff_t rounded_nodes(const Model& model) {
+  return std::ranges::count_if(model.graph.nodes,
+                               [](const Node& node) { return node.attributes.contains(kRoundingAttribute); });
+}
+
 /// Loads everything once: what cannot work is refused before any unit starts.
 void check_loads(const ModelManifest& manifest, const std::string& where, const DataRoots& roots) {
   const FileSource source = [&](const FileRef& file) { return roots.find(file.path); };
   const Model model = load_model(manifest, source);
+  if (manifest.rounding != ModelManifest().rounding && rounded_nodes(model) == 0)
+    throw InputError(
+        fmt::format("{}: \"rounding\" is '{}', but the model has no QLinearConv or QLinearMatMul that would round so",
+                    where, manifest.rounding));
   const Dataset judged = load_dataset(manifest, "test", 1, 0, source);
   load_dataset(manifest, "calibration", 1, 0, source);
   const ValueInfo& input = model.graph.inputs.at(0);
