@@ -63,8 +63,8 @@ struct KindRow {
   std::string_view kind;
   std::size_t fewest, most;
 };
-constexpr KindRow kKinds[] = {{"idx", 2, 4},   {"csv", 1, 1},    {"bytes", 2, 2},  {"npy", 2, 2},
-                              {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}};
+constexpr KindRow kKinds[] = {{"idx", 2, 4},   {"csv", 1, 1},    {"bytes", 2, 2},   {"npy", 2, 2},
+                              {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}, {"generated", 0, 0}};
 
 DatasetManifest dataset_from_json(const Json& value, const std::string& where, Blame blame) {
   Fields fields(value, where, blame);
@@ -161,6 +161,8 @@ ModelManifest manifest_from_json(const Json& value, const std::string& where, Bl
     fields.fail("format",
                 fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors"})));
   const std::size_t wanted = manifest.format == "onnx" ? 1 : 2;
+  if (manifest.dataset.kind == "generated" && manifest.task == Task::language)
+    fields.fail("task", "is 'language', but generated samples have no next token; \"grammar\" has");
   if (manifest.files.size() != wanted)
     fields.fail("files", fmt::format("names {} files; a model in format {} has {}", manifest.files.size(),
                                      manifest.format, wanted));
@@ -175,8 +177,9 @@ std::string model_digest(const ModelManifest& manifest) {
 
 std::string data_digest(const ModelManifest& manifest) {
   const DatasetManifest& data = manifest.dataset;
-  return digest_of(
-      {{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}});
+  Json what = {{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}};
+  if (data.kind == "generated") what["model"] = model_digest(manifest);  // which gives the shape and the answers
+  return digest_of(what);
 }
 
 }  // namespace qb

@@ -25,7 +25,8 @@ struct FileRef {
 ///
 /// kind "idx": files {images, labels} and, where a folder has them, {train images, train labels}; "csv": one file, last
 /// column is the class; "bytes": one file of fixed-size int8 records and a label list; "npy": files {inputs, labels};
-/// "cifar": binary batches, the judged one first; "glyphs" and "grammar": generated, no files.
+/// "cifar": binary batches, the judged one first; "glyphs" and "grammar": generated, no files; "generated":
+/// likewise, in the shape of the model's input and with the float model's own answers.
 /// Every sample value v enters the model as ((v - zero) * scale - mean[c]) / deviation[c], c counting the second
 /// extent.
 struct DatasetManifest {
@@ -53,7 +54,8 @@ struct DataRoots {
 };
 
 /// Reads one element of a study's "models": a name from the zoo, or an object
-/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar":
+/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar" |
+/// "generated":
 /// ..., ... } }, also "task" and "rounding" (of the results of QLinear nodes). In "dataset", beside the kind: "name",
 /// "split", "scale", "mean", "deviation", "shape" (of one sample), "classes", "calibration" (how many samples of a set
 /// without training data are held out for calibration; default 0), and for "bytes" also "zero"; "bytes" and "npy" need

@@ -72,7 +72,7 @@ void refuse_misspelt(Fields fields, const std::vector<std::string>& deciding) {
 }
 
 constexpr std::string_view kFileKinds[] = {"idx", "csv", "bytes", "npy", "cifar"};
-constexpr std::string_view kGeneratedKinds[] = {"glyphs", "grammar"};
+constexpr std::string_view kGeneratedKinds[] = {"glyphs", "grammar", "generated"};
 
 /// Which kind an entry names; exactly one.
 std::string kind_of(Fields& fields) {
@@ -92,8 +92,15 @@ std::string kind_of(Fields& fields) {
 DatasetManifest read_generated(Fields& fields, const std::string& kind) {
   DatasetManifest data;
   data.kind = kind;
-  data.name = fields.text_or("name", kind);
-  data.options = checked_options(kind, fields.at(kind), fmt::format("{}: {}", fields.where(), kind), Blame::user);
+  data.name = fields.text_or("name", kind == "generated" ? "generated pictures, answers of the float model" : kind);
+  if (kind != "generated") {
+    data.options = checked_options(kind, fields.at(kind), fmt::format("{}: {}", fields.where(), kind), Blame::user);
+    return data;
+  }
+  Json options = {{kind, fields.at(kind)}};
+  for (const char* key : {"scale", "mean", "deviation"})
+    if (const Json* value = fields.find(key)) options[key] = *value;
+  data.options = checked_options(kind, options, fields.where(), Blame::user);
   return data;
 }
 
@@ -189,6 +196,9 @@ std::ptrdiff_t rounded_nodes(const Model& model) {
 /// Loads everything once: what cannot work is refused before any unit starts.
 void check_loads(const ModelManifest& manifest, const std::string& where, const DataRoots& roots) {
   const FileSource source = [&](const FileRef& file) { return roots.find(file.path); };
+  if (manifest.dataset.kind == "generated" && manifest.task == Task::language)
+    throw InputError(
+        fmt::format("{}: generated samples have no next token for a model of language; \"grammar\" has", where));
   const Model model = load_model(manifest, source);
   if (manifest.rounding != ModelManifest().rounding && rounded_nodes(model) == 0)
     throw InputError(
