@@ -12,9 +12,13 @@
 #include "models/metrics.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
+#include "quantizers/quantized_inputs.h"
 
 namespace qb {
 namespace {
+
+/// Part of the mean diagonal of the inputs' moments that is added to it when a layer's targets are solved for.
+double target_damp(const QuantSpec& spec) { return knows_option(spec, "damp") ? number_of(spec, "damp") : 0.01; }
 
 /// Shannon entropy of the codes, in bits.
 double code_entropy(const PackedMatrix& packed) {
@@ -27,12 +31,12 @@ double code_entropy(const PackedMatrix& packed) {
   return entropy;
 }
 
-/// Quantizes one layer and completes its report. `problem` lacks only what the report says: name and weights. `alone`:
-/// nobody else works in this process meanwhile.
+/// Quantizes one layer and completes its report, which speaks of the model's own weights. `problem` lacks only what the
+/// report says (name and weights, unless these are others). `alone`: nobody else works in this process meanwhile.
 PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, LayerProblem problem, bool alone,
                             LayerReport& report) {
   const std::vector<float> values = matrix_values(model, report.where);
-  problem.weights = {values.data(), report.where.n, report.where.k, report.where.k};
+  if (problem.weights.rows == 0) problem.weights = {values.data(), report.where.n, report.where.k, report.where.k};
   problem.node = report.node;
   PackedMatrix packed;
   const std::int64_t begin_ns = now_ns();
@@ -73,7 +77,10 @@ class Layers {
   QuantizedLayers run() {
     say(fmt::format("quantizing {} layers", wanted_.size()));
     const bool corrects = option_of(work_.spec, "bias") == "correct";
-    if (corrects || std::ranges::any_of(specs_, learns_from_samples))
+    const std::string_view inputs = knows_option(work_.spec, "inputs") ? option_of(work_.spec, "inputs") : "float";
+    if (inputs != "float")
+      learn_in_turn(corrects, inputs == "asymmetric");
+    else if (corrects || std::ranges::any_of(specs_, learns_from_samples))
       learn(corrects);
     else
       quantize_in_parallel();
@@ -106,6 +113,30 @@ class Layers {
                          mean_change(inputs, matrix_values(work_.model, layer), dequantize(packed), layer.n, layer.k);
                    out_.packed[wanted_[i]] = std::move(packed);
                  });
+  }
+
+  /// One after another, each with what the samples send into it through the quantized layers before it.
+  void learn_in_turn(bool corrects, bool asymmetric) {
+    QuantizedInputs inputs(work_.model, work_.calibration, asymmetric, work_.threads);
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      say(fmt::format("quantizing layer {} of {}", i + 1, wanted_.size()));
+      const MatrixWeight& layer = where_[i];
+      const QuantizedInputs::Seen seen = inputs.at(layer);
+      const std::vector<float> weights = matrix_values(work_.model, layer);
+      LayerProblem one = problem(i, &seen.inputs, work_.threads);
+      std::vector<float> targets;
+      if (asymmetric) {
+        targets = asymmetric_targets(weights, layer.n, layer.k, seen, target_damp(work_.spec));
+        one.weights = {targets.data(), layer.n, layer.k, layer.k};
+      }
+      PackedMatrix packed = quantize_layer(work_.model, specs_[i], one, work_.threads == 1, reports_[wanted_[i]]);
+      if (packed.n > 0) {
+        const std::vector<float> decoded = dequantize(packed);
+        if (corrects) out_.shift[wanted_[i]] = mean_change(seen, weights, decoded, layer.n, layer.k);
+        inputs.replace(layer, decoded, out_.shift[wanted_[i]]);
+      }
+      out_.packed[wanted_[i]] = std::move(packed);
+    }
   }
 
   /// Each on one thread. The error of the first layer that has one is thrown after all have ended, so that it does not

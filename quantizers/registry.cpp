@@ -18,6 +18,12 @@ constexpr std::array kRtnOptions = {
     QuantizerOption{"scale", "f32", "f32|f16", "how scales are stored", ""},
 };
 
+constexpr QuantizerOption kInputsOption = {
+    "inputs", "float", "float|quantized|asymmetric",
+    "on which samples are learnt from: inputs of the layer in the float model; those that the quantized layers before "
+    "it make; the same, with the float model's results as target",
+    ""};
+
 constexpr std::array kGptqOptions = {
     kRtnOptions[1],
     kRtnOptions[2],
@@ -29,6 +35,7 @@ constexpr std::array kGptqOptions = {
                     "original weights",
                     ""},
     QuantizerOption{"damp", "0.01", "number 0.000001..10", "part of the mean diagonal added to the diagonal", ""},
+    kInputsOption,
 };
 
 constexpr std::array kAdaRoundOptions = {
@@ -40,6 +47,7 @@ constexpr std::array kAdaRoundOptions = {
     QuantizerOption{"steps", "2000", "integer 1..100000", "of the descent", ""},
     QuantizerOption{"weight", "10", "number 0..100000",
                     "of the term that drives roundings up or down, against the layer's relative error", ""},
+    kInputsOption,
 };
 
 constexpr std::array kAutoOptions = {
