@@ -78,6 +78,15 @@ constexpr std::array kAny4Options = {
     QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets of groups are stored", ""},
 };
 
+constexpr std::array kLloydOptions = {
+    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
+    QuantizerOption{"prior", "gauss", "gauss|laplace|best",
+                    "the distribution for which levels are optimal; best: of the two that which errs less", ""},
+    QuantizerOption{"fit", "moments", "moments|mse",
+                    "how levels are placed: by mean and deviation; from there on for the least squared error", ""},
+    QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets of groups are stored", ""},
+};
+
 constexpr std::array kEntropyOptions = {
     QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
     QuantizerOption{"level", "mean", "mean|median", "what stands for the members of a slice", ""},
@@ -185,6 +194,15 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kAny4Options,
                     .quantize = quantize_any4,
                     .formats = "t<bits>g<size>o, t<bits>c without groups; .f16 appended with scale"},
+      QuantizerInfo{.name = "lloyd",
+                    .summary = "the levels with the least squared error for normal or Laplace weights",
+                    .paper = "Max 1960, IRE Trans. Inform. Theory 6(1); Lloyd 1982",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .options = kLloydOptions,
+                    .quantize = quantize_lloyd,
+                    .formats = "t<bits>t, t<bits>c; t<bits>g<size>o, .f16 appended with scale"},
       QuantizerInfo{.name = "entropy",
                     .summary = "a table in which every code is used equally often: codes of maximal entropy",
                     .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",
