@@ -37,7 +37,7 @@ SampleOptions read_sample_options(Fields& fields, const std::string& kind) {
   SampleOptions options;
   read_scaling(fields, options);
   if (kind == "bytes") options.zero = double(fields.integer_or("zero", -128, 127, 0));
-  if (kind == "bytes" || fields.has("shape")) options.shape = fields.integers("shape");
+  if (kind == "bytes" || fields.find("shape")) options.shape = fields.integers("shape");
   constexpr std::size_t kMostRank = 4;
   if (options.shape.size() > kMostRank ||
       std::ranges::any_of(options.shape, [](std::int64_t extent) { return extent < 1 || extent > (1 << 24); }))
