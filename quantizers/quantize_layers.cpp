@@ -63,7 +63,7 @@ class Layers {
   Layers(const LayerWork& work, std::vector<LayerReport>& reports) : work_(work), reports_(reports) {
     out_.packed.resize(reports.size());
     out_.shift.resize(reports.size());
-    for (const LayerReport& report : reports) names_.push_back({report.node, report.where.weight});
+    for (const LayerReport& report : reports) names_.push_back({report.node, report.where.weight, report.where.n, report.where.k});
     for (std::size_t i = 0; i < reports.size(); ++i) {
       if (!reports[i].skipped.empty()) continue;
       wanted_.push_back(i);

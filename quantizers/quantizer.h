@@ -26,9 +26,10 @@ struct QuantizerOption {
 
 struct LayerInputs;
 
-/// What a model calls one of its matrices.
+/// What a model calls one of its matrices, and its size where that is known.
 struct LayerName {
   std::string node, weight;
+  std::int64_t rows = 0, columns = 0;
 };
 
 /// One matrix to quantize.

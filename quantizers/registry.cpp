@@ -155,7 +155,7 @@ constexpr std::array kGgufOptions = {
 
 constexpr std::string_view kGgufTypes =
     "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4|"
-    "q2_K_S|q3_K_S|q3_K_M|q3_K_L|q4_K_S|q4_K_M|q5_K_S|q5_K_M";
+    "q2_K_S|q2_K_M|q3_K_S|q3_K_M|q3_K_L|q4_K_S|q4_K_M|q5_K_S|q5_K_M";
 
 }  // namespace
 
