@@ -110,22 +110,15 @@ QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
     sink.half(cursor.t);
     if constexpr (kBits == 0)
       take_half_of<Vector, kVectors>(cursor.codes, int(cursor.w->bits), half, decoder, sink);
-    else if constexpr (kBits % 2 == 0)  // both halves begin with a word
-      take_half<Vector, kVectors>(cursor.codes + half * kBits * kVectors * (2 * Vector::kLanes), 0, decoder, sink);
     else
       take_half<Vector, kVectors>(cursor.codes, half, decoder, sink);
     cursor.t += kChunk / 2;
   };
   for (;;) {
-    if constexpr (kBits % 2 == 0) {
-      take(cursor.t % kChunk != 0);
-    } else {
-      if (cursor.t % kChunk == 0) take(0);
-      if (cursor.t >= end) break;
-      take(1);
-    }
+    if (cursor.t % kChunk == 0) take(0);
     if (cursor.t >= end) break;
-    if (cursor.t % kChunk != 0) continue;
+    take(1);
+    if (cursor.t >= end) break;
     cursor.group_left = left_at_end + end - cursor.t;
     enter_chunk<kBits>(cursor);
   }
