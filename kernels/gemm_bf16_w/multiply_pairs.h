@@ -81,6 +81,9 @@ void fill_pair_tile(const PairTile& tile) {
   __m512 sum[kRows][kVectors];
   QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] =
       _mm512_setzero_ps();
+  // Rows of y that lie a power of two apart share few sets of a cache: without this each tile ends waiting for them.
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v)
+      __builtin_prefetch(tile.y + i * tile.y_stride + 16 * v, 1);
   const unsigned char* w = tile.w;
   for (std::int64_t p = 0; p < tile.pairs; ++p, w += 64 * kVectors) {
     __m512i column[kVectors];
