@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <optional>
 
+#include "kernels/base/allocations.h"
 #include "kernels/base/clock.h"
-#include "kernels/base/memory.h"
 #include "kernels/base/parallel.h"
 #include "models/metrics.h"
 #include "quantizers/layer_inputs.h"
@@ -40,8 +41,8 @@ PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, LayerProb
   problem.node = report.node;
   PackedMatrix packed;
   const std::int64_t begin_ns = now_ns();
-  alone = alone && reset_peak();
-  const std::int64_t before = alone ? resident_bytes() : 0;
+  std::optional<AllocationCount> count;
+  if (alone) count.emplace();
   try {
     packed = find_quantizer(spec.method)->quantize(problem, spec);
   } catch (const Unsupported& error) {
@@ -49,7 +50,8 @@ PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, LayerProb
     return packed;
   }
   report.seconds = double(now_ns() - begin_ns) * 1e-9;
-  if (alone) report.peak_bytes = std::max<std::int64_t>(peak_resident_bytes() - before, 0);
+  if (count) report.peak_bytes = count->peak();
+  count.reset();
   report.format = to_text(packed.format);
   report.bits_per_weight = bits_per_weight(packed);
   report.weight_sqnr_db = sqnr_db(values, dequantize(packed));
@@ -63,7 +65,8 @@ class Layers {
   Layers(const LayerWork& work, std::vector<LayerReport>& reports) : work_(work), reports_(reports) {
     out_.packed.resize(reports.size());
     out_.shift.resize(reports.size());
-    for (const LayerReport& report : reports) names_.push_back({report.node, report.where.weight, report.where.n, report.where.k});
+    for (const LayerReport& report : reports)
+      names_.push_back({report.node, report.where.weight, report.where.n, report.where.k});
     for (std::size_t i = 0; i < reports.size(); ++i) {
       if (!reports[i].skipped.empty()) continue;
       wanted_.push_back(i);
@@ -107,7 +110,7 @@ class Layers {
                    say(fmt::format("quantizing layer {} of {}", i + 1, wanted_.size()));
                    const MatrixWeight& layer = where_[i];
                    PackedMatrix packed = quantize_layer(work_.model, specs_[i], problem(i, &inputs, work_.threads),
-                                                        work_.threads == 1, reports_[wanted_[i]]);
+                                                        /*alone=*/true, reports_[wanted_[i]]);
                    if (packed.n > 0 && corrects)
                      out_.shift[wanted_[i]] =
                          mean_change(inputs, matrix_values(work_.model, layer), dequantize(packed), layer.n, layer.k);
@@ -129,7 +132,7 @@ class Layers {
         targets = asymmetric_targets(weights, layer.n, layer.k, seen, target_damp(work_.spec));
         one.weights = {targets.data(), layer.n, layer.k, layer.k};
       }
-      PackedMatrix packed = quantize_layer(work_.model, specs_[i], one, work_.threads == 1, reports_[wanted_[i]]);
+      PackedMatrix packed = quantize_layer(work_.model, specs_[i], one, /*alone=*/true, reports_[wanted_[i]]);
       if (packed.n > 0) {
         const std::vector<float> decoded = dequantize(packed);
         if (corrects) out_.shift[wanted_[i]] = mean_change(seen, weights, decoded, layer.n, layer.k);
