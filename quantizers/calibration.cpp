@@ -181,8 +181,7 @@ double symmetric_clip(const ActivationStatistics& seen, const QuantSpec& spec) {
   const double peak = std::max(std::abs(double(values.low)), std::abs(double(values.high)));
   if (act == "average") return std::max(std::abs(seen.average.low), std::abs(seen.average.high));
   if (act == "percentile") return percentile_clip(magnitudes(values, true), number_of(spec, "act_percentile"), peak);
-  if (act == "mse")
-    return mse_clip(magnitudes(values, false), peak, spec.activation_bits, number_of(spec, "act_norm"));
+  if (act == "mse") return mse_clip(magnitudes(values, false), peak, spec.activation_bits, number_of(spec, "act_norm"));
   if (act == "kl") return kl_clip(magnitudes(values, false), 1 << (spec.activation_bits - 1), peak);
   return peak;
 }

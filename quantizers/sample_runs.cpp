@@ -11,6 +11,9 @@ namespace qb {
 void check_samples(const Model& model, const Tensor& samples) {
   if (samples.rank() == 0 || samples.shape[0] == 0)
     throw DataError(fmt::format("model '{}': the quantizer needs calibration samples and there are none", model.name));
+  if (model.graph.inputs.size() != 1)
+    throw DataError(fmt::format("model '{}' takes {} inputs; calibration samples are for models with one", model.name,
+                                model.graph.inputs.size()));
 }
 
 Tensor sample_rows(const Tensor& samples, std::int64_t begin, std::int64_t count) {

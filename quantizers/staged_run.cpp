@@ -12,7 +12,6 @@ namespace qb {
 StagedRun::StagedRun(const Model& model, const Tensor& samples, int threads, std::int64_t kept_bytes)
     : model_(model), threads_(threads), kept_bytes_(kept_bytes) {
   check_samples(model, samples);
-  QB_EXPECTS(model.graph.inputs.size() == 1);
   for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
     for (const std::string& input : model.graph.nodes[i].inputs) last_readers_[input] = i;
   for (std::int64_t begin = 0; begin < samples.shape[0]; begin += kCalibrationBatch) {

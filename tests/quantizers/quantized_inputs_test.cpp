@@ -74,7 +74,7 @@ Model branched_model() {
   return model;
 }
 
-/// The same layer by layer as in `through`, from a model that runs anew each time.
+/// Weights as something coarser would store them.
 std::vector<float> rounded(const Model& model, const MatrixWeight& layer) {
   std::vector<float> values = matrix_values(model, layer);
   for (float& value : values) value = std::round(value * 8) / 8;
@@ -266,6 +266,19 @@ TEST_CASE("layers that stay float are passed through as they are, and no samples
   CHECK(std::holds_alternative<Tensor>(out.model.weights.find("stem.w")->second));
   CHECK(out.layers[2].skipped.empty());
   CHECK_THROWS_AS(quantize_model(model, spec, Tensor(DType::f32, {0, 3, 6, 6}), 1), DataError);
+  CHECK_THROWS_AS(quantize_model(model, spec, random_tensor({40, 3, 6, 7}, 1, 10), 1), DataError);
+  Model two = model;
+  two.graph.inputs.push_back({"other", DType::f32, {-1, 2}});
+  CHECK_THROWS_WITH_AS(quantize_model(two, spec, samples, 1),
+                       "model 'branched' takes 2 inputs; calibration samples are for models with one", DataError);
+  Tensor broken = samples;
+  broken.as<float>()[7] = NAN;
+  try {
+    quantize_model(model, parse_quant_spec("gptq:w4@inputs=asymmetric"), broken, 1);
+    FAIL("accepted");
+  } catch (const DataError& error) {
+    CHECK(std::string(error.what()).find("node 'stem': some of its inputs are not finite") != std::string::npos);
+  }
 }
 
 }  // namespace qb
