@@ -75,7 +75,7 @@ void choose_layer_kernel(ProductLayer& layer, const ExecutorOptions& options) {
   if (!layer.info.kernel)
     throw Unsupported(fmt::format("node '{}' ({}): no kernel computes {} activations with weights packed as {}",
                                   layer.info.node_name, layer.info.op, name_of(activations), to_text(format)));
-  if (layer.conv) plan_products(*layer.conv, activations, order_is_free(format, k), options.threads);
+  if (layer.conv) plan_products(*layer.conv, *layer.info.kernel, order_is_free(format, k), options.threads);
 }
 
 void prepare_weights(ProductLayer& layer) {

@@ -6,7 +6,9 @@
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/convolution/code_images.h"
+#include "kernels/convolution/patches.h"
 #include "kernels/convolution/variants.h"
+#include "kernels/gemm_f32_w/weight_panels.h"
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
 #include "kernels/panels.h"
 
@@ -14,7 +16,7 @@ namespace qb {
 
 namespace {
 
-constexpr std::int64_t kPanel = 64;
+constexpr std::int64_t kCodePanel = 64;                       ///< columns of gemm_s8_q8_avx512vnni
 constexpr std::int64_t kUnitBytes = std::int64_t(256) << 10;  ///< results that wait to become planes
 
 std::int64_t group_channels(const ConvShape& shape) { return shape.in_channels / shape.groups; }
@@ -24,7 +26,8 @@ void sum_positions(const PreparedMatrix& weights, std::int64_t channels, std::in
                    std::int32_t* sums) {
   const auto* codes = weights.bytes.as<std::uint8_t>() + weights.bytes.as<S8Q8>()->codes;
   for (std::int64_t j = 0; j < weights.n; ++j) {
-    const std::int64_t first = j / kPanel * kPanel, width = std::min(kPanel, round_up(weights.n - first, 16));
+    const std::int64_t first = j / kCodePanel * kCodePanel,
+                       width = std::min(kCodePanel, round_up(weights.n - first, 16));
     const std::uint8_t* column = codes + first * weights.k + (j - first) * 4;
     for (std::int64_t p = 0; p < area; ++p)
       for (std::int64_t t = p * channels; t < (p + 1) * channels; ++t)
@@ -32,15 +35,26 @@ void sum_positions(const PreparedMatrix& weights, std::int64_t channels, std::in
   }
 }
 
+/// True where weights that were prepared for `plan` hold no infinity and no NaN.
+bool are_finite(const ConvPlan& plan, const PreparedMatrix& weights) {
+  const auto all = [&](auto* from, std::int64_t begin, auto exponent) {
+    const auto* end = from + weights.bytes.size() / sizeof *from;
+    return std::all_of(from + begin, end, [&](auto bits) { return (bits & exponent) != exponent; });
+  };
+  if (plan.float_windows.pixels == PixelKind::f32)
+    return all(weights.bytes.as<std::uint32_t>(), 0, std::uint32_t{0x7f800000});
+  return all(weights.bytes.as<std::uint16_t>(), weights.bytes.as<WeightPanels>()->stream / 2, std::uint16_t{0x7f80});
+}
+
 /// How the results of the samples are divided: rows counted over all samples, columns of one group's product.
 struct Units {
-  std::int64_t rows = 0, row_parts = 1, columns = 0, column_parts = 1;
+  std::int64_t rows = 0, row_parts = 1, columns = 0, column_parts = 1, column_step = 1;
 
   std::int64_t count() const { return row_parts * column_parts; }
   std::int64_t first_row(std::int64_t part) const { return rows * part / row_parts; }
   std::int64_t first_column(std::int64_t part) const {
-    const std::int64_t panels = (columns + kPanel - 1) / kPanel;
-    return std::min(columns, panels * part / column_parts * kPanel);
+    const std::int64_t panels = (columns + column_step - 1) / column_step;
+    return std::min(columns, panels * part / column_parts * column_step);
   }
 };
 
@@ -51,16 +65,19 @@ std::int64_t most_rows(const ConvShape& shape, std::int64_t columns) {
 
 /// Whole rows of results and whole panels of columns. Threads take rows where these can be shared evenly, else columns
 /// where those can: threads that write columns of the same rows fetch one another's lines.
-Units units_of(const ConvShape& shape, std::int64_t samples, int threads) {
+Units units_of(const ConvPlan& plan, std::int64_t samples, int threads) {
+  const ConvShape& shape = plan.shape;
+  const std::int64_t step = plan.column_step;
   Units units;
+  units.column_step = step;
   units.rows = samples * shape.window.out[0];
   units.columns = shape.out_channels / shape.groups;
-  const std::int64_t panels = (units.columns + kPanel - 1) / kPanel;
+  const std::int64_t panels = (units.columns + step - 1) / step;
   const bool even_rows = units.rows % threads == 0 || units.rows >= 20 * threads;
   if (!even_rows && panels % threads == 0) units.column_parts = threads;
-  const std::int64_t columns = round_up((units.columns + units.column_parts - 1) / units.column_parts, kPanel);
-  const std::int64_t most = most_rows(shape, columns), step = units.column_parts == threads ? 1 : threads;
-  units.row_parts = std::min(units.rows, round_up((units.rows + most - 1) / most, step));
+  const std::int64_t columns = round_up((units.columns + units.column_parts - 1) / units.column_parts, step);
+  const std::int64_t most = most_rows(shape, columns), together = units.column_parts == threads ? 1 : threads;
+  units.row_parts = std::min(units.rows, round_up((units.rows + most - 1) / most, together));
   return units;
 }
 
@@ -112,13 +129,18 @@ const std::int32_t* window_sums(const Task& task, const Piece& piece, const std:
   return sums;
 }
 
-WindowProductsArgs args_of(const Task& task, const Piece& piece, TileWorkspace& workspace, float* y,
-                           std::int64_t y_stride) {
+/// Where a piece's results go.
+struct Results {
+  float* y;
+  std::int64_t stride;
+};
+
+/// What the products of codes and of floats are told alike.
+template <class Args>
+Args args_of(const Task& task, const Piece& piece, const Results& results) {
   const ConvPlan& plan = task.plan();
   const Window& window = plan.shape.window;
-  const std::int64_t image = piece.g * task.samples.count + piece.sample;
-  WindowProductsArgs args{};
-  args.image = task.workspaces.images.as<std::int8_t>() + image * plan.image.bytes();
+  Args args{};
   args.channels = group_channels(plan.shape);
   args.columns = plan.image.columns;
   for (std::size_t axis = 0; axis < Window::kAxes; ++axis) {
@@ -131,39 +153,89 @@ WindowProductsArgs args_of(const Task& task, const Piece& piece, TileWorkspace& 
   args.row_begin = piece.begin;
   args.row_end = piece.end;
   args.row_length = window.out[1];
+  args.w = task.run.weights[std::size_t(piece.g)].bytes.data();
+  args.n_begin = piece.n_begin;
+  args.n_end = piece.n_end;
+  args.y = results.y;
+  args.y_stride = results.stride;
+  return args;
+}
+
+/// The image that a piece's windows lie in.
+const std::byte* image_of(const Task& task, const Piece& piece) {
+  const std::int64_t image = piece.g * task.samples.count + piece.sample;
+  return task.workspaces.images.as<std::byte>() + image * task.plan().image.bytes();
+}
+
+/// Shows the observer the product that a piece is, with the rows that its operands stand for.
+void show(const Task& task, const Piece& piece, const Results& results, GemmCall call) {
+  const ConvShape& shape = task.plan().shape;
+  const std::int64_t outputs = shape.out_channels / shape.groups;
+  call.m = (piece.end - piece.begin) * shape.window.out[1];
+  call.y = results.y;
+  call.y_stride = results.stride;
+  task.run.observer.product(piece.g * outputs, outputs, task.run.weights[std::size_t(piece.g)], call);
+}
+
+/// Products of codes. Rows for the observer are gathered from the image.
+void multiply_codes(const Task& task, const Piece& piece, const Results& results, TileWorkspace& workspace) {
+  const ConvPlan& plan = task.plan();
+  const Window& window = plan.shape.window;
+  auto args = args_of<WindowProductsArgs>(task, piece, results);
+  args.image = reinterpret_cast<const std::int8_t*>(image_of(task, piece));
   args.window_sum = window_sums(task, piece, args.image, workspace);
   args.sum_stride = plan.in_place.sum_stride;
   args.position_sum = plan.in_place.position_sums.data() + piece.g * window.area() * args.sum_stride;
   args.a_scale =
       plan.per_sample ? plan.sample_scale[std::size_t(task.samples.first + piece.sample)] : task.run.scaling.scale;
   args.a_zero = task.run.scaling.zero;
-  args.w = task.run.weights[std::size_t(piece.g)].bytes.data();
-  args.n_begin = piece.n_begin;
-  args.n_end = piece.n_end;
-  args.y = y;
-  args.y_stride = y_stride;
-  return args;
-}
-
-/// Shows the observer the product that the piece is, its rows gathered for it.
-void show(const Task& task, const Piece& piece, const WindowProductsArgs& args, TileWorkspace& workspace) {
-  const ConvPlan& plan = task.plan();
+  plan.in_place.products(args);
+  if (!task.run.observer.product) return;
   const std::int64_t k = plan.shape.k(), stride = round_up(k, 64) + 64, width = args.row_length;
-  const std::int64_t outputs = plan.shape.out_channels / plan.shape.groups;
-  const std::int64_t rows = (piece.end - piece.begin) * width;
-  const PreparedMatrix& weights = task.run.weights[std::size_t(piece.g)];
-  if (std::int64_t(workspace.patches.size()) < rows * stride) workspace.patches = Buffer(std::size_t(rows * stride));
+  std::vector<std::int8_t> rows(std::size_t((piece.end - piece.begin) * width * stride));
   gather_windows(plan, args.image, piece.begin * width, piece.end * width, std::int8_t(args.a_zero),
-                 weights.kernel->needs, workspace.patches.as<std::int8_t>(), stride);
+                 task.run.weights[0].kernel->needs, rows.data(), stride);
   GemmCall call;
-  call.m = rows;
   call.scaling = task.run.scaling;
   call.scaling.scale = args.a_scale;
-  call.codes = workspace.patches.as<std::int8_t>();
+  call.codes = rows.data();
   call.a_stride = stride;
-  call.y = args.y;
-  call.y_stride = args.y_stride;
-  task.run.observer.product(piece.g * outputs, outputs, weights, call);
+  show(task, piece, results, call);
+}
+
+/// Rows of a piece's product in H, W, C order, by the definition: from the planes.
+std::vector<float> float_rows(const Task& task, const Piece& piece) {
+  const ConvShape& shape = task.plan().shape;
+  const Window& window = shape.window;
+  const std::int64_t channels = group_channels(shape), area = window.area(), k = shape.k(), stride = patch_stride(k);
+  const std::int64_t first = piece.begin * window.out[1], last = piece.end * window.out[1];
+  const std::int64_t plane = (task.samples.first + piece.sample) * shape.in_channels + piece.g * channels;
+  std::vector<float> patches(std::size_t((last - first) * stride)), rows(std::size_t((last - first) * k));
+  copy_patches(window, channels, task.run.x + plane * window.in[0] * window.in[1], first, last, patches.data(), stride);
+  for (std::int64_t i = 0; i < last - first; ++i)
+    for (std::int64_t t = 0; t < k; ++t)
+      rows[std::size_t(i * k + t % area * channels + t / area)] = patches[std::size_t(i * stride + t)];
+  return rows;
+}
+
+/// Products of float32 or bf16. Rows for the observer are made anew, so that it sees mistakes of the image too.
+void multiply_floats(const Task& task, const Piece& piece, const Results& results) {
+  const ConvPlan& plan = task.plan();
+  auto args = args_of<FloatWindowsArgs>(task, piece, results);
+  args.image = image_of(task, piece);
+  args.n = task.run.weights[std::size_t(piece.g)].n;
+  if (!plan.float_windows.leaves_padding_out) {
+    args.inside_begin[0] = args.inside_begin[1] = 0;
+    args.inside_end[0] = plan.image.rows;
+    args.inside_end[1] = plan.image.columns;
+  }
+  plan.float_windows.products(args);
+  if (!task.run.observer.product) return;
+  const std::vector<float> rows = float_rows(task, piece);
+  GemmCall call;
+  call.a = rows.data();
+  call.a_stride = plan.shape.k();
+  show(task, piece, results, call);
 }
 
 void run_piece(const Task& task, const Piece& piece, TileWorkspace& workspace) {
@@ -174,14 +246,16 @@ void run_piece(const Task& task, const Piece& piece, TileWorkspace& workspace) {
   const std::int64_t channel = piece.g * outputs + piece.n_begin, at = piece.begin * width;
   const std::int64_t sample = task.samples.first + piece.sample;
   const bool pixels = task.samples.to_pixels;
-  float* y =
-      pixels ? task.run.y + (sample * positions + at) * shape.out_channels + channel : workspace.results.as<float>();
-  const WindowProductsArgs args = args_of(task, piece, workspace, y, pixels ? shape.out_channels : columns);
-  plan.in_place.products(args);
-  if (task.run.observer.product) show(task, piece, args, workspace);
+  Results results{workspace.results.as<float>(), columns};
+  if (pixels) results = {task.run.y + (sample * positions + at) * shape.out_channels + channel, shape.out_channels};
+  if (plan.path == ConvPath::float_pixels)
+    multiply_floats(task, piece, results);
+  else
+    multiply_codes(task, piece, results, workspace);
   if (pixels) return;
   add_transposed(task.run.weights[0].kernel->needs)(
-      {y, columns, (piece.end - piece.begin) * width, columns, task.run.bias ? task.run.bias + channel : nullptr,
+      {results.y, columns, (piece.end - piece.begin) * width, columns,
+       task.run.bias ? task.run.bias + channel : nullptr,
        task.run.y + (sample * shape.out_channels + channel) * positions + at, positions});
 }
 
@@ -203,6 +277,9 @@ void run_unit(const Task& task, std::int64_t unit, TileWorkspace& workspace) {
 void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& weights) {
   const std::int64_t channels = group_channels(plan.shape), area = plan.shape.window.area();
   plan.in_place = {};
+  plan.float_windows.leaves_padding_out =
+      plan.path == ConvPath::float_pixels &&
+      std::all_of(weights.begin(), weights.end(), [&](const PreparedMatrix& one) { return are_finite(plan, one); });
   if (plan.path != ConvPath::code_pixels || plan.image.direct || channels % 4 != 0) return;
   InPlace in_place = in_place_variant(*weights[0].kernel);
   if (!in_place.products) return;
@@ -220,10 +297,11 @@ void reserve_in_place(const ConvPlan& plan, LayerWorkspaces& workspaces) {
   };
   const ConvShape& shape = plan.shape;
   const std::int64_t width = shape.window.out[1], rows = plan.wave * shape.window.out[0];
-  const std::int64_t columns = round_up(shape.out_channels / shape.groups, kPanel);
+  const std::int64_t columns = round_up(shape.out_channels / shape.groups, plan.column_step);
   for (TileWorkspace& workspace : workspaces.threads) {  // for every way in which threads may divide the columns
     grow(workspace.results, std::min(rows * width * columns, std::max(kUnitBytes / 4, width * columns)));
-    const std::int64_t most = std::min(shape.window.out[0], most_rows(shape, kPanel));
+    if (plan.path == ConvPath::float_pixels) continue;
+    const std::int64_t most = std::min(shape.window.out[0], most_rows(shape, plan.column_step));
     grow(workspace.window_sums, most * width);
     grow(workspace.pixel_sums, pixel_rows(shape.window, most) * plan.image.columns);
   }
@@ -232,7 +310,7 @@ void reserve_in_place(const ConvPlan& plan, LayerWorkspaces& workspaces) {
 void run_in_place(const ConvRun& run, const ImagesOfRun& samples, LayerWorkspaces& workspaces) {
   const ConvPlan& plan = run.plan;
   const int threads = run.observer.product ? 1 : run.threads;
-  const Task task{run, samples, workspaces, units_of(plan.shape, samples.count, threads)};
+  const Task task{run, samples, workspaces, units_of(plan, samples.count, threads)};
   const std::int64_t workers = std::min<std::int64_t>(threads, task.units.count());
   const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker)

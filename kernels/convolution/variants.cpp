@@ -27,4 +27,27 @@ InPlace in_place_variant([[maybe_unused]] const KernelInfo& kernel) {
   return found;
 }
 
+FloatWindows float_windows_variant(const KernelInfo& kernel) {
+  struct Row {
+    std::string_view kernel;
+    FloatWindows windows;
+  };
+  static constexpr Row kRows[] = {
+#if defined(__x86_64__)
+    {"gemm_f32_f32_avx2", {f32_windows_avx2}},
+    {"gemm_f32_f32_avx512", {f32_windows_avx512}},
+    {"gemm_bf16_bf16_avx2", {bf16_windows_avx2, PixelKind::f32_of_bf16, 2}},
+    {"gemm_bf16_bf16_avx512", {bf16_windows_avx512, PixelKind::f32_of_bf16, 2}},
+    {"gemm_bf16_bf16_avx512bf16", {bf16_windows_avx512bf16, PixelKind::bf16, 2}},
+#elif defined(__aarch64__)
+    {"gemm_f32_f32_neon", {f32_windows_neon}},
+    {"gemm_bf16_bf16_neon", {bf16_windows_neon, PixelKind::f32_of_bf16, 2}},
+#endif
+    {},
+  };
+  for (const Row& row : kRows)
+    if (row.kernel == kernel.name) return row.windows;
+  return {};
+}
+
 }  // namespace qb

@@ -8,6 +8,7 @@
 #include "kernels/convolution/convolution.h"
 #include "kernels/convolution/patch_rows.h"
 #include "kernels/convolution/weight_order.h"
+#include "tests/kernels/conv_case.h"
 #include "tests/kernels/gemm_case.h"
 
 namespace qb {
@@ -92,7 +93,7 @@ TEST_CASE("rows become planes with their bias, whatever their number and width, 
 }
 
 TEST_CASE("reordered weights and rows of weights have the values of the originals") {
-  for (const char* text : {"q8c", "q4cz", "q8t", "t4c", "q3c", "q4g64", "q4c.f16", "e2m1c", "q5co"}) {
+  for (const char* text : {"q8c", "q4cz", "q8t", "t4c", "q3c", "q4g64", "q4c.f16", "e2m1c", "q5co", "f32", "bf16"}) {
     INFO(text);
     const PackedMatrix w = random_weights(parse_quant_format(text), 6, 36, /*seed=*/4);
     const std::vector<float> values = dequantize(w), turned = dequantize(channels_last(w, 4)),
@@ -154,17 +155,6 @@ struct CodesCase {
   bool per_sample = false;
 };
 
-ConvShape conv_shape(std::int64_t batch, std::int64_t channels, std::int64_t results, std::int64_t groups,
-                     const Window& given) {
-  ConvShape shape{.window = given, .batch = batch, .in_channels = channels, .out_channels = results, .groups = groups};
-  for (std::size_t axis = 0; axis < Window::kAxes; ++axis) {
-    Window& window = shape.window;
-    const std::int64_t extent = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-    window.out[axis] = (window.in[axis] + window.begin[axis] + window.end[axis] - extent) / window.stride[axis] + 1;
-  }
-  return shape;
-}
-
 std::vector<CodesCase> codes_cases() {
   return {
       {conv_shape(1, 8, 70, 1, {{9, 17}, {}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}})},
@@ -183,10 +173,11 @@ std::vector<CodesCase> codes_cases() {
 /// The same run by both ways.
 struct Ways {
   CodesCase wanted;
+  const KernelInfo& kernel;
   std::vector<PreparedMatrix> weights;
   std::vector<float> x, bias;
 
-  Ways(const CodesCase& one, const KernelInfo& kernel) : wanted(one) {
+  Ways(const CodesCase& one, const KernelInfo& with) : wanted(one), kernel(with) {
     const ConvShape& shape = wanted.shape;
     const std::int64_t channels = shape.in_channels / shape.groups, results = shape.out_channels / shape.groups;
     for (std::int64_t g = 0; g < shape.groups; ++g) {
@@ -205,7 +196,7 @@ struct Ways {
     ConvPlan made;
     made.shape = wanted.shape;
     made.per_sample = wanted.per_sample;
-    plan_products(made, Activations::s8, /*order_is_free=*/true, threads);
+    plan_products(made, kernel, /*order_is_free=*/true, threads);
     if (in_place) read_windows_in_place(made, weights);
     return made;
   }
