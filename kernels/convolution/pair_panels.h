@@ -8,26 +8,25 @@ namespace qb {
 
 namespace {
 
-/// Panels of four vectors, a tile of kTogether at a time in kRows rows, then panels of one vector in kRowsAlone.
-template <class Step, int kRows, int kRowsAlone, int kTogether = 4>
+/// Panels of four of the layout's vectors, a tile of kTogether registers at a time in kRows rows, then panels of one
+/// vector in kRowsAlone. A vector is kRegisters registers.
+template <class Step, int kRows, int kRowsAlone, int kTogether = 4, int kRegisters = 1>
 void fill_pair_panels(const FloatWindowsArgs& args) {
-  constexpr std::int64_t kLanes = Step::Vector::kLanes;
+  constexpr std::int64_t kLanes = Step::Vector::kLanes, kWhole = 4 * kRegisters * kLanes;
   const auto& w = *static_cast<const WeightPanels*>(args.w);
-  const unsigned char* stream = static_cast<const unsigned char*>(args.w) + w.stream;
   for (std::int64_t column = args.n_begin; column < args.n_end;) {
-    WindowPanel panel{stream + column * w.column_bytes, 4 * kLanes, column, args.n_end - column};
-    if (args.n - column < 4 * kLanes) {
-      fill_window_panel<Step, kRowsAlone, 1>(args, panel);
-      column += kLanes;
-      continue;
+    const bool whole = args.n - column >= kWhole;
+    const std::int64_t width = whole ? kWhole : kRegisters * kLanes;
+    const unsigned char* stream = static_cast<const unsigned char*>(args.w) + w.stream + column * w.column_bytes;
+    for (std::int64_t j = 0; j < width && column + j < args.n_end;) {
+      const WindowPanel panel{stream + 4 * j, 4 * width, column + j, args.n_end - column - j};
+      if (whole)
+        fill_window_panel<Step, kRows, kTogether>(args, panel);
+      else
+        fill_window_panel<Step, kRowsAlone, 1>(args, panel);
+      j += (whole ? kTogether : 1) * kLanes;
     }
-    panel.line_stride = 16 * kLanes;
-    for (int v = 0; v < 4; v += kTogether, column += kTogether * kLanes) {
-      fill_window_panel<Step, kRows, kTogether>(args, panel);
-      panel.w += 4 * kLanes * kTogether;
-      panel.column += kTogether * kLanes;
-      panel.columns -= kTogether * kLanes;
-    }
+    column += width;
   }
 }
 
