@@ -36,6 +36,25 @@ void round_row(const ConvRun& run, const float* row, std::int64_t count, std::ui
   for (std::int64_t i = 0; i < count; ++i) floats[i] = std::bit_cast<float>(std::uint32_t(bf16[i]) << 16);
 }
 
+/// to[i * kChannels + c] = planes[c * stride + i]: for so few channels vectors of whole blocks would be mostly empty.
+template <int kChannels>
+void put_side_by_side(const float* planes, std::int64_t stride, std::int64_t count, float* to) {
+  for (std::int64_t i = 0; i < count; ++i)
+    for (int c = 0; c < kChannels; ++c) to[i * kChannels + c] = planes[c * stride + i];
+}
+
+/// `count` pixels of `channels` planes that are `stride` apart.
+void interleave(Isa isa, const float* planes, std::int64_t stride, std::int64_t channels, std::int64_t count,
+                float* to) {
+  switch (channels) {
+    case 1: return put_side_by_side<1>(planes, stride, count, to);
+    case 2: return put_side_by_side<2>(planes, stride, count, to);
+    case 3: return put_side_by_side<3>(planes, stride, count, to);
+    case 4: return put_side_by_side<4>(planes, stride, count, to);
+    default: return add_transposed(isa)({planes, stride, channels, count, nullptr, to, channels});
+  }
+}
+
 /// Row `y` of one group's image of one sample, whose first plane is `x`.
 void make_row(const ConvRun& run, const float* x, std::int64_t y, TileWorkspace& workspace, std::byte* row) {
   const ConvPlan& plan = run.plan;
@@ -53,8 +72,8 @@ void make_row(const ConvRun& run, const float* x, std::int64_t y, TileWorkspace&
   std::byte* to = row + inside.begin * stride;
   const bool rounds = plan.float_windows.pixels != PixelKind::f32;
   float* floats = rounds ? workspace.planes.as<float>() : reinterpret_cast<float*>(to);
-  add_transposed(run.weights[0].kernel->needs)(
-      {x + row_of_sample * window.in[1], window.in[0] * window.in[1], channels, pixels, nullptr, floats, channels});
+  interleave(run.weights[0].kernel->needs, x + row_of_sample * window.in[1], window.in[0] * window.in[1], channels,
+             pixels, floats);
   if (rounds)
     round_row(run, floats, pixels * channels, reinterpret_cast<std::uint16_t*>(floats + pixels * channels), to);
 }
