@@ -1,4 +1,4 @@
-#include "kernels/convolution/float_window_tiles.h"
+#include "kernels/convolution/float_window_steps.h"
 #include "kernels/convolution/pair_panels.h"
 #include "kernels/gemm_f32_f32/vector_avx512.h"
 
@@ -7,8 +7,7 @@ namespace qb {
 namespace {
 
 /// A line holds two channels' weights, and an operand both.
-struct PairStep {
-  using Vector = Avx512;
+struct PairStep : FloatSums<Avx512> {
   using Pixel = std::uint16_t;
   using Weights = __m512i;
   static constexpr int kRegisters = 32, kParts = 1, kChannels = 2;

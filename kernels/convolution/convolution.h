@@ -14,7 +14,8 @@ namespace qb {
 
 /// What one thread needs to carry out tiles of a convolution; grows to the largest layer and stays.
 struct TileWorkspace {
-  Buffer patches, results, planes, pixel_sums, window_sums;
+  Buffer patches;  ///< or pixels as int16
+  Buffer results, planes, pixel_sums, window_sums;
   GemmScratch scratch;
   std::int64_t bytes() const {
     return std::int64_t(patches.size() + results.size() + planes.size() + pixel_sums.size() + window_sums.size()) +
@@ -52,6 +53,9 @@ struct PixelImage {
 struct InPlace {
   WindowProductsFn products = nullptr;
   PixelSumsFn pixel_sums = nullptr;
+  std::int64_t channel_step = 4;            ///< channels of a group are a multiple of it
+  bool leaves_padding_out = false;          ///< needs position_sums
+  bool reads_wide_pixels = false;           ///< codes as int16
   std::vector<std::int32_t> position_sums;  ///< [groups][kernel positions][sum_stride], as WindowProductsArgs
   std::int64_t sum_stride = 0;
 };
@@ -95,7 +99,7 @@ void plan_products(ConvPlan& plan, const KernelInfo& kernel, bool order_is_free,
 bool reorders_weights(const ConvPlan& plan);
 
 /// Completes a plan for weights that are prepared, in the order that it asks for. Products of codes need no rows of
-/// windows where the kernel has a variant that reads pixels in place (gemm_s8_q8_avx512vnni, channels a multiple of 4);
+/// windows where the kernel has a variant that reads pixels in place (gemm_s8_q8, channels a multiple of 4 or 2);
 /// products of floats leave the padding out where all weights are finite. The results are the same, of codes bit for
 /// bit. From then on the plan may be run with these weights only.
 void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& weights);
@@ -103,8 +107,10 @@ void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& we
 /// Makes the workspaces, one per thread, large enough.
 void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces);
 
-/// Called after every call of a kernel, on the caller's thread, with the operands that it read (of windows read in
-/// place the rows that they stand for) and the result that it wrote; while `product` is set, one thread does all tiles.
+/// Called after every call of a kernel, on the caller's thread, with the operands that it read and the result that it
+/// wrote; while `product` is set, one thread does all tiles. Of windows that are read in place it sees the rows that
+/// they stand for: of codes in the order of the prepared weights, of floats in C, H, W order, which `weights` are not
+/// in.
 struct ConvObserver {
   /// Rows [begin, begin + count) of the layer's weights.
   std::function<void(std::int64_t begin, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call)>

@@ -1,5 +1,4 @@
 #include "kernels/convolution/float_window_steps.h"
-#include "kernels/convolution/float_window_tiles.h"
 #include "kernels/gemm_f32_f32/vector_avx512.h"
 
 namespace qb {

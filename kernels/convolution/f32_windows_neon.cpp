@@ -1,5 +1,4 @@
 #include "kernels/convolution/float_window_steps.h"
-#include "kernels/convolution/float_window_tiles.h"
 #include "kernels/convolution/quad_neon.h"
 
 namespace qb {

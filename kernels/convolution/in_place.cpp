@@ -177,6 +177,18 @@ void show(const Task& task, const Piece& piece, const Results& results, GemmCall
   task.run.observer.product(piece.g * outputs, outputs, task.run.weights[std::size_t(piece.g)], call);
 }
 
+/// The pixels that the rows of `args` see become int16; rows are counted from the first of them.
+void read_widened(const ConvPlan& plan, WindowProductsArgs& args, TileWorkspace& workspace) {
+  const std::int64_t rows = args.row_end - args.row_begin, row = args.columns * args.channels;
+  const std::int8_t* from = args.image + args.row_begin * args.stride[0] * row;
+  auto* wide = workspace.patches.as<std::int16_t>();
+  const std::int64_t count = pixel_rows(plan.shape.window, rows) * row;
+  for (std::int64_t i = 0; i < count; ++i) wide[i] = from[i];
+  args.image = reinterpret_cast<const std::int8_t*>(wide);
+  args.row_begin = 0;
+  args.row_end = rows;
+}
+
 /// Products of codes. Rows for the observer are gathered from the image.
 void multiply_codes(const Task& task, const Piece& piece, const Results& results, TileWorkspace& workspace) {
   const ConvPlan& plan = task.plan();
@@ -189,11 +201,13 @@ void multiply_codes(const Task& task, const Piece& piece, const Results& results
   args.a_scale =
       plan.per_sample ? plan.sample_scale[std::size_t(task.samples.first + piece.sample)] : task.run.scaling.scale;
   args.a_zero = task.run.scaling.zero;
+  const std::int8_t* const codes = args.image;
+  if (plan.in_place.reads_wide_pixels) read_widened(plan, args, workspace);
   plan.in_place.products(args);
   if (!task.run.observer.product) return;
   const std::int64_t k = plan.shape.k(), stride = round_up(k, 64) + 64, width = args.row_length;
   std::vector<std::int8_t> rows(std::size_t((piece.end - piece.begin) * width * stride));
-  gather_windows(plan, args.image, piece.begin * width, piece.end * width, std::int8_t(args.a_zero),
+  gather_windows(plan, codes, piece.begin * width, piece.end * width, std::int8_t(args.a_zero),
                  task.run.weights[0].kernel->needs, rows.data(), stride);
   GemmCall call;
   call.scaling = task.run.scaling;
@@ -203,22 +217,7 @@ void multiply_codes(const Task& task, const Piece& piece, const Results& results
   show(task, piece, results, call);
 }
 
-/// Rows of a piece's product in H, W, C order, by the definition: from the planes.
-std::vector<float> float_rows(const Task& task, const Piece& piece) {
-  const ConvShape& shape = task.plan().shape;
-  const Window& window = shape.window;
-  const std::int64_t channels = group_channels(shape), area = window.area(), k = shape.k(), stride = patch_stride(k);
-  const std::int64_t first = piece.begin * window.out[1], last = piece.end * window.out[1];
-  const std::int64_t plane = (task.samples.first + piece.sample) * shape.in_channels + piece.g * channels;
-  std::vector<float> patches(std::size_t((last - first) * stride)), rows(std::size_t((last - first) * k));
-  copy_patches(window, channels, task.run.x + plane * window.in[0] * window.in[1], first, last, patches.data(), stride);
-  for (std::int64_t i = 0; i < last - first; ++i)
-    for (std::int64_t t = 0; t < k; ++t)
-      rows[std::size_t(i * k + t % area * channels + t / area)] = patches[std::size_t(i * stride + t)];
-  return rows;
-}
-
-/// Products of float32 or bf16. Rows for the observer are made anew, so that it sees mistakes of the image too.
+/// Products of float32 or bf16. Rows for the observer are copied from the planes, so that the image is proven too.
 void multiply_floats(const Task& task, const Piece& piece, const Results& results) {
   const ConvPlan& plan = task.plan();
   auto args = args_of<FloatWindowsArgs>(task, piece, results);
@@ -231,10 +230,16 @@ void multiply_floats(const Task& task, const Piece& piece, const Results& result
   }
   plan.float_windows.products(args);
   if (!task.run.observer.product) return;
-  const std::vector<float> rows = float_rows(task, piece);
+  const ConvShape& shape = plan.shape;
+  const Window& window = shape.window;
+  const std::int64_t first = piece.begin * window.out[1], last = piece.end * window.out[1],
+                     stride = patch_stride(shape.k()), channels = group_channels(shape),
+                     plane = (task.samples.first + piece.sample) * shape.in_channels + piece.g * channels;
+  std::vector<float> rows(std::size_t((last - first) * stride));
+  copy_patches(window, channels, task.run.x + plane * window.in[0] * window.in[1], first, last, rows.data(), stride);
   GemmCall call;
   call.a = rows.data();
-  call.a_stride = plan.shape.k();
+  call.a_stride = stride;
   show(task, piece, results, call);
 }
 
@@ -280,9 +285,11 @@ void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& we
   plan.float_windows.leaves_padding_out =
       plan.path == ConvPath::float_pixels &&
       std::all_of(weights.begin(), weights.end(), [&](const PreparedMatrix& one) { return are_finite(plan, one); });
-  if (plan.path != ConvPath::code_pixels || plan.image.direct || channels % 4 != 0) return;
+  if (plan.path != ConvPath::code_pixels || plan.image.direct) return;
   InPlace in_place = in_place_variant(*weights[0].kernel);
-  if (!in_place.products) return;
+  if (!in_place.products || channels % in_place.channel_step != 0) return;
+  plan.in_place = in_place;
+  if (!in_place.leaves_padding_out) return;
   in_place.sum_stride = round_up(weights[0].n, 16);
   in_place.position_sums.assign(std::size_t(plan.shape.groups * area * in_place.sum_stride), 0);
   for (std::int64_t g = 0; g < plan.shape.groups; ++g)
@@ -303,7 +310,9 @@ void reserve_in_place(const ConvPlan& plan, LayerWorkspaces& workspaces) {
     if (plan.path == ConvPath::float_pixels) continue;
     const std::int64_t most = std::min(shape.window.out[0], most_rows(shape, plan.column_step));
     grow(workspace.window_sums, most * width);
-    grow(workspace.pixel_sums, pixel_rows(shape.window, most) * plan.image.columns);
+    const std::int64_t pixels = pixel_rows(shape.window, most) * plan.image.columns;
+    grow(workspace.pixel_sums, pixels);
+    if (plan.in_place.reads_wide_pixels) grow(workspace.patches, (pixels * group_channels(shape) + 1) / 2);
   }
 }
 

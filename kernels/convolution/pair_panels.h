@@ -1,7 +1,8 @@
-// Walks the panels of gemm_f32_w/weight_panels.h, which hold pairs of bf16, for float_window_tiles.h.
+// Walks the panels of gemm_f32_w/weight_panels.h, which hold pairs of bf16, for window_tiles.h.
 // Included under several instruction-set flags: everything is anonymous and inlined.
 #pragma once
-#include "kernels/convolution/float_window_tiles.h"
+#include "kernels/convolution/float_windows.h"
+#include "kernels/convolution/window_tiles.h"
 #include "kernels/gemm_f32_w/weight_panels.h"
 
 namespace qb {
@@ -12,7 +13,7 @@ namespace {
 /// vector in kRowsAlone. A vector is kRegisters registers.
 template <class Step, int kRows, int kRowsAlone, int kTogether = 4, int kRegisters = 1>
 void fill_pair_panels(const FloatWindowsArgs& args) {
-  constexpr std::int64_t kLanes = Step::Vector::kLanes, kWhole = 4 * kRegisters * kLanes;
+  constexpr std::int64_t kLanes = Step::kLanes, kWhole = 4 * kRegisters * kLanes;
   const auto& w = *static_cast<const WeightPanels*>(args.w);
   for (std::int64_t column = args.n_begin; column < args.n_end;) {
     const bool whole = args.n - column >= kWhole;

@@ -1,4 +1,4 @@
-// 4 columns as one NEON register: what float_window_tiles.h and float_window_steps.h need of an instruction set.
+// 4 columns as one NEON register: what window_tiles.h and float_window_steps.h need of an instruction set.
 // Included under several instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include <arm_neon.h>
