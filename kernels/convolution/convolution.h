@@ -99,9 +99,9 @@ void plan_products(ConvPlan& plan, const KernelInfo& kernel, bool order_is_free,
 bool reorders_weights(const ConvPlan& plan);
 
 /// Completes a plan for weights that are prepared, in the order that it asks for. Products of codes need no rows of
-/// windows where the kernel has a variant that reads pixels in place (gemm_s8_q8, channels a multiple of 4 or 2);
-/// products of floats leave the padding out where all weights are finite. The results are the same, of codes bit for
-/// bit. From then on the plan may be run with these weights only.
+/// windows where the kernel has a variant that reads pixels in place (gemm_s8_q8, channels a multiple of 4 or 2; on
+/// AVX2 not windows of one element); products of floats leave the padding out where all weights are finite. The results
+/// are the same, of codes bit for bit. From then on the plan may be run with these weights only.
 void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& weights);
 
 /// Makes the workspaces, one per thread, large enough.

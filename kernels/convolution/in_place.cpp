@@ -288,6 +288,7 @@ void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& we
   if (plan.path != ConvPath::code_pixels || plan.image.direct) return;
   InPlace in_place = in_place_variant(*weights[0].kernel);
   if (!in_place.products || channels % in_place.channel_step != 0) return;
+  if (in_place.reads_wide_pixels && area == 1) return;  // windows see few pixels: gathering them is faster
   plan.in_place = in_place;
   if (!in_place.leaves_padding_out) return;
   in_place.sum_stride = round_up(weights[0].n, 16);

@@ -62,6 +62,7 @@ TEST_CASE("the source of window_products_avxvnni, EVEX-encoded, gives the bits o
   if (!may_run()) return;
   const KernelInfo kernel = evex_kernel("gemm_s8_q8_avxvnni", gemm_s8_q8_evex);
   for (const CodesCase& one : codes_cases()) {
+    if (one.shape.in_channels / one.shape.groups % 4 != 0) continue;
     const CodesWays ways(one, kernel);
     INFO(one.shape.window.in[0], " x ", one.shape.window.in[1], ", ", one.shape.in_channels, " channels");
     const std::vector<float> gathered = ways.run(ways.plan(1, false), 1);

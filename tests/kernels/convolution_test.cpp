@@ -169,7 +169,10 @@ TEST_CASE("windows that are read in place give the bits of windows that are gath
       const CodesWays ways(one, kernel);
       INFO(kernel.name, ": ", one.shape.window.in[0], " x ", one.shape.window.in[1], ", ", one.shape.in_channels,
            " channels");
-      REQUIRE((ways.plan(1, true).in_place.products != nullptr));
+      const bool pairs = kernel.name == "gemm_s8_q8_avx2" || kernel.name == "gemm_s8_q8_neon";
+      const bool expected = one.shape.in_channels / one.shape.groups % (pairs ? 2 : 4) == 0 &&
+                            !(kernel.name == "gemm_s8_q8_avx2" && one.shape.window.area() == 1);
+      CHECK((ways.plan(1, true).in_place.products != nullptr) == expected);
       const std::vector<float> gathered = ways.run(ways.plan(1, false), 1);
       for (const int threads : {1, 2, 3}) CHECK(ways.run(ways.plan(threads, true), threads) == gathered);
     }
