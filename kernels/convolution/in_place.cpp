@@ -266,7 +266,7 @@ void run_piece(const Task& task, const Piece& piece, TileWorkspace& workspace) {
 
 void run_unit(const Task& task, std::int64_t unit, TileWorkspace& workspace) {
   const ConvShape& shape = task.plan().shape;
-  const std::int64_t part = unit / task.units.column_parts, columns = unit % task.units.column_parts;
+  const std::int64_t part = unit % task.units.row_parts, columns = unit / task.units.row_parts;
   const std::int64_t last = task.units.first_row(part + 1), height = shape.window.out[0];
   for (std::int64_t row = task.units.first_row(part); row < last;) {
     const std::int64_t sample = row / height, begin = row % height, end = std::min(height, begin + last - row);
@@ -321,10 +321,11 @@ void run_in_place(const ConvRun& run, const ImagesOfRun& samples, LayerWorkspace
   const ConvPlan& plan = run.plan;
   const int threads = run.observer.product ? 1 : run.threads;
   const Task task{run, samples, workspaces, units_of(plan, samples.count, threads)};
-  const std::int64_t workers = std::min<std::int64_t>(threads, task.units.count());
+  const std::int64_t units = task.units.count(), workers = std::min<std::int64_t>(threads, units);
+  // Units next to one another, so that a thread mostly reads the rows of pixels that it has made.
   const auto part = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker)
-      for (std::int64_t unit = worker; unit < task.units.count(); unit += workers)
+      for (std::int64_t unit = units * worker / workers; unit < units * (worker + 1) / workers; ++unit)
         run_unit(task, unit, workspaces.threads[std::size_t(worker)]);
   };
   // By reference: a std::function that owned the loop would allocate, and a timed call allocates nothing.
