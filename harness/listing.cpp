@@ -111,13 +111,14 @@ Json dataset_rows(const DataRoots& roots) {
   struct Kind {
     const char *kind, *files, *meaning;
   };
-  constexpr std::array<Kind, 7> kKinds = {{
+  constexpr std::array<Kind, 8> kKinds = {{
       {"idx", "a folder with images and labels", "the MNIST format, plain or gzip"},
       {"csv", "one file", "numbers; the last column is the class"},
       {"bytes", "records and a label list", "int8 records of one size"},
       {"npy", "inputs and labels", "NumPy arrays"},
       {"cifar", "1 to 6 batches", "the binary CIFAR-10 format"},
       {"glyphs", "none: generated", "drawn characters, distorted and noisy"},
+      {"generated", "none: generated", "pictures for any model, answers of the float model"},
       {"grammar", "none: generated", "tokens of a probabilistic grammar with known entropy rate"},
   }};
   std::map<std::string, std::string> users;

@@ -230,8 +230,9 @@ Study parse_study(std::string_view text, const std::string& path, const DataRoot
   Fields fields(json, path, Blame::user);
   // All names of keys are asked for before any value is refused, so that a slip in a key is what the user hears of
   // first.
-  for (const char* key : {"name", "models", "quantizers", "hardware", "kernels", "threads", "batch", "accuracy",
-                          "measure", "limits", "exclude", "seed", "workers"})
+  // "$schema" is for editors.
+  for (const char* key : {"$schema", "name", "models", "quantizers", "hardware", "kernels", "threads", "batch",
+                          "accuracy", "measure", "limits", "exclude", "seed", "workers"})
     fields.find(key);
   fields.done();
 

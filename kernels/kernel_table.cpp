@@ -32,6 +32,7 @@
 #define QB_WHERE_avxvnni QB_WHERE_X86
 #define QB_WHERE_avx512 QB_WHERE_X86
 #define QB_WHERE_avx512bf16 QB_WHERE_X86
+#define QB_WHERE_avx512bf16vbmi QB_WHERE_X86
 #define QB_WHERE_avx512vnni QB_WHERE_X86
 #define QB_WHERE_avx512vbmi QB_WHERE_X86
 #define QB_WHERE_avx512vpopcnt QB_WHERE_X86
@@ -70,9 +71,10 @@ using PrepareFn = Buffer (*)(const PackedMatrix&);
 /// What each ISA of the table needs: as the compile flags of its files.
 namespace needs {
 constexpr Isa ref = Isa::none, avx2 = Isa::avx2, avxvnni = avx2 | Isa::avxvnni, avx512 = avx2 | Isa::avx512,
-              avx512bf16 = avx512 | Isa::avx512bf16, avx512vnni = avx512 | Isa::avx512vnni,
-              avx512vbmi = avx512vnni | Isa::avx512vbmi, avx512vpopcnt = avx512 | Isa::avx512vpopcnt, neon = Isa::neon,
-              dotprod = neon | Isa::dotprod, i8mm = dotprod | Isa::i8mm;
+              avx512bf16 = avx512 | Isa::avx512bf16, avx512bf16vbmi = avx512bf16 | Isa::avx512vbmi,
+              avx512vnni = avx512 | Isa::avx512vnni, avx512vbmi = avx512vnni | Isa::avx512vbmi,
+              avx512vpopcnt = avx512 | Isa::avx512vpopcnt, neon = Isa::neon, dotprod = neon | Isa::dotprod,
+              i8mm = dotprod | Isa::i8mm;
 }  // namespace needs
 
 /// By the second word of a family: gemm_s8_int reads s8.

@@ -15,6 +15,7 @@
 #include "models/data/dataset_options.h"
 #include "models/data/generated/generated.h"
 #include "models/data/samples.h"
+#include "models/executor.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -149,11 +150,55 @@ std::string digest_of(const ModelManifest& manifest, const Dataset& dataset, std
       {{"data", data_digest(manifest)}, {"split", dataset.split}, {"count", dataset.count()}, {"seed", seed}}));
 }
 
-Dataset load_generated(const ModelManifest& manifest, const std::string& split, std::int64_t limit,
-                       std::uint64_t seed) {
+/// Makes the answers those that the float model itself gives: the first of its largest scores.
+void answer(const Model& model, Dataset& data) {
+  constexpr std::int64_t kBatch = 32;
+  const std::int64_t count = data.inputs.shape[0], fixed = model.graph.inputs[0].shape[0],
+                     batch = fixed > 0 ? fixed : std::min(count, kBatch);
+  data.targets.assign(std::size_t(count), 0);
+  Executor executor(model, {.batch = batch});
+  for (std::int64_t at = 0; at < count; at += batch) {
+    const Tensor& scores = executor.run(batch_of(data, at, batch));
+    if (scores.rank() != 2 || scores.shape[0] != batch || scores.shape[1] < 1)
+      throw DataError(fmt::format(
+          "model '{}' gives results of shape {} for {} samples; generated samples need a row of scores each",
+          model.name, to_text(scores.shape), batch));
+    data.classes = std::int32_t(scores.shape[1]);
+    for (std::int64_t i = 0; i < std::min(batch, count - at); ++i) {
+      const auto row = scores.as<float>().subspan(std::size_t(i * scores.shape[1]), std::size_t(scores.shape[1]));
+      data.targets[std::size_t(at + i)] = std::int32_t(std::ranges::max_element(row) - row.begin());
+    }
+  }
+}
+
+/// Pictures in the shape of the model's input.
+Dataset load_pictures(const ModelManifest& manifest, const std::string& split, std::int64_t count, std::uint64_t seed,
+                      const FileSource& source) {
   const DatasetManifest& data = manifest.dataset;
-  const Json options = parse_json(data.options, "dataset options", Blame::peer);
+  const Json json = parse_json(data.options, "dataset options", Blame::peer);
+  GeneratedOptions options = generated_options(json, data.name, Blame::peer);
+  const Model model = load_model(manifest, source);
+  const Shape& input = model.graph.inputs.at(0).shape;
+  if (input.empty()) throw DataError(fmt::format("model '{}' has an input without axes", model.name));
+  options.samples.shape = Shape(input.begin() + 1, input.end());
+  Dataset dataset;
+  dataset.name = data.name;
+  dataset.split = split;
+  const Tensor raw = pictures(options.pictures, options.samples.shape, split, count, seed);
+  std::vector<std::size_t> rows(std::size_t(count), 0);
+  std::iota(rows.begin(), rows.end(), std::size_t(0));
+  dataset.inputs = scaled_inputs(raw, rows, options.samples, data.name);
+  answer(model, dataset);
+  dataset.digest = digest_of(manifest, dataset, seed);
+  return dataset;
+}
+
+Dataset load_generated(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
+                       const FileSource& source) {
+  const DatasetManifest& data = manifest.dataset;
   const std::int64_t count = limit > 0 ? limit : kGeneratedSplitSamples;
+  if (data.kind == "generated") return load_pictures(manifest, split, count, seed, source);
+  const Json options = parse_json(data.options, "dataset options", Blame::peer);
   return data.kind == "glyphs" ? glyphs(glyphs_options(options, data.name, Blame::peer), split, count, seed)
                                : grammar(grammar_options(options, data.name, Blame::peer), split, count, seed);
 }
@@ -209,7 +254,8 @@ Dataset load_dataset(const ModelManifest& manifest, const std::string& split, st
     throw InputError(fmt::format("'{}' is not a split; accepted are test, train and calibration", split));
   QB_EXPECTS(limit >= 0);
   const bool generated = manifest.dataset.files.empty();
-  return generated ? load_generated(manifest, split, limit, seed) : load_files(manifest, split, limit, seed, source);
+  return generated ? load_generated(manifest, split, limit, seed, source)
+                   : load_files(manifest, split, limit, seed, source);
 }
 
 }  // namespace qb

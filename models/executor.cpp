@@ -37,6 +37,7 @@ struct Executor::State {
   std::vector<BoundStep> steps;
   std::vector<ExecutorLayer> layers;
   LayerWorkspaces workspaces;
+  IntegerWorkspace integers;
   ExecutorObserver observer;
   Tensor first_output;  ///< float32 copy of output 0 where it has another type
 };
@@ -88,7 +89,11 @@ void Executor::State::run_step(std::size_t index, std::span<const Tensor> inputs
     step.outputs[i]->shape = step.types[i]->shape;
   }
   const OpRun run{step.inputs, step.outputs, options.threads};
-  if (planned.layer >= 0) {
+  if (planned.integer >= 0) {
+    IntegerLayer& layer = plan.integers[std::size_t(planned.integer)];
+    run_integer_layer(layer, std::span(plan.layers).subspan(layer.first, layer.begin.size()), run, workspaces, integers,
+                      observer);
+  } else if (planned.layer >= 0) {
     const auto layer = std::size_t(planned.layer);
     run_layer(plan.layers[layer], run, workspaces, observer, layer);
   } else {
@@ -158,7 +163,7 @@ std::int64_t Executor::prepared_bytes() const {
 std::int64_t Executor::scratch_bytes() const {
   std::int64_t bytes = 0;
   for (const Tensor& slot : state_->plan.slots) bytes += std::int64_t(slot.bytes.size());
-  return bytes + state_->workspaces.bytes();
+  return bytes + state_->workspaces.bytes() + state_->integers.bytes();
 }
 
 std::vector<std::span<const std::byte>> Executor::weight_memory() const {
@@ -169,8 +174,7 @@ std::vector<std::span<const std::byte>> Executor::weight_memory() const {
   for (std::size_t i = 0; i < state_->plan.steps.size(); ++i) {
     const PlannedStep& step = state_->plan.steps[i];
     for (std::size_t j = 0; j < step.inputs.size(); ++j) {
-      const bool prepared = step.layer >= 0 && j == 1;
-      if (step.inputs[j] < 0 || prepared) continue;
+      if (step.inputs[j] < 0 || std::int64_t(j) == step.prepared) continue;
       if (const Tensor* constant = state_->plan.values[std::size_t(step.inputs[j])].constant)
         constants.push_back(constant);
     }

@@ -94,6 +94,11 @@ void prepare_weights(ProductLayer& layer) {
 
 }  // namespace
 
+void complete_layer(ProductLayer& layer, const ExecutorOptions& options) {
+  choose_layer_kernel(layer, options);
+  prepare_weights(layer);
+}
+
 ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site,
                            const ExecutorOptions& options) {
   ProductLayer layer;
@@ -114,8 +119,7 @@ ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const Op
   else
     plan_dense_layer(layer, site);
   if (site.node->result) layer.fixed = plan_fixed_result(site, *packed);
-  choose_layer_kernel(layer, options);
-  prepare_weights(layer);
+  complete_layer(layer, options);
   return layer;
 }
 
@@ -158,18 +162,24 @@ void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch
 
 }  // namespace
 
-void run_layer(ProductLayer& layer, const OpRun& run, LayerWorkspaces& workspaces, const ExecutorObserver& observer,
-               std::size_t index) {
-  if (!layer.conv) return run_dense(layer, run, workspaces.threads[0].scratch, observer.product, index);
+ConvObserver conv_observer(const ExecutorObserver& observer, std::size_t index) {
   ConvObserver seen;
   if (observer.product)
-    seen.product = [&](std::int64_t begin, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call) {
+    seen.product = [&observer, index](std::int64_t begin, std::int64_t count, const PreparedMatrix& weights,
+                                      const GemmCall& call) {
       observer.product({index, begin, count, &weights, &call});
     };
   if (observer.depthwise)
-    seen.depthwise = [&](const PreparedMatrix& weights, const DepthwiseCall& call) {
+    seen.depthwise = [&observer, index](const PreparedMatrix& weights, const DepthwiseCall& call) {
       observer.depthwise({index, &weights, &call});
     };
+  return seen;
+}
+
+void run_layer(ProductLayer& layer, const OpRun& run, LayerWorkspaces& workspaces, const ExecutorObserver& observer,
+               std::size_t index) {
+  if (!layer.conv) return run_dense(layer, run, workspaces.threads[0].scratch, observer.product, index);
+  const ConvObserver seen = conv_observer(observer, index);
   float* y = run.outputs[0]->as<float>().data();
   run_conv({*layer.conv, layer.groups, scaling_of(layer), run.inputs[0]->as<float>().data(),
             layer.has_bias && !layer.fixed ? run.inputs[2]->as<float>().data() : nullptr, y, run.threads, seen},

@@ -37,6 +37,13 @@ struct ProductLayer {
 ProductLayer prepare_layer(const Model& model, const MatrixWeight& use, const OpSite& site,
                            const ExecutorOptions& options);
 
+/// The second half of it, for a layer whose shapes, activations and packed weights are set: chooses the kernel, plans
+/// the convolution and prepares the weights.
+void complete_layer(ProductLayer& layer, const ExecutorOptions& options);
+
+/// Shows the calls of a convolution as those of layer `index`. `observer` must outlive it.
+ConvObserver conv_observer(const ExecutorObserver& observer, std::size_t index);
+
 /// Makes the workspaces large enough for a layer on `threads` threads.
 void reserve_workspaces(const ProductLayer& layer, int threads, LayerWorkspaces& workspaces);
 

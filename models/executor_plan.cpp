@@ -76,9 +76,10 @@ class Planner {
     if (node.activation)
       throw DataError(fmt::format(
           "node '{}' ({}): activations can be quantized only where the weight is a packed matrix", node.name, node.op));
-    step.op = plan_operator(node, model_.graph.opset, std::move(inputs));
+    step.op = plan_operator(node, model_.graph.opset, inputs);
     if (all_constant || node.op == "Shape" || node.op == "Size") return fold(node, step);
     const std::vector<OpOutput> types = step.op.outputs;
+    if (integer_inputs(node)) add_integer_layer(node, std::move(inputs), step);
     add_outputs(node, types, std::move(step));
   }
 
@@ -88,8 +89,21 @@ class Planner {
     if (!site.has(0) || site.inputs.size() > 3 || node.outputs.size() != 1)
       site.fail("must have two or three inputs and one output");
     step.layer = std::ssize(plan_.layers);
+    step.prepared = 1;
     plan_.layers.push_back(prepare_layer(model_, use, site, options_));
     add_outputs(node, {plan_.layers.back().output}, std::move(step));
+  }
+
+  /// Has kernels compute a node that plan_operator() has accepted, where they can.
+  void add_integer_layer(const Node& node, std::vector<OpInput> inputs, PlannedStep& step) {
+    inputs.resize(std::size_t(find_operator(node.op)->max_inputs));
+    const OpSite site{&node, model_.graph.opset, std::move(inputs)};
+    std::optional<IntegerLayer> layer = plan_integer_layer(site, step.node, options_, plan_.layers);
+    if (!layer) return;
+    step.op = {};
+    step.integer = std::ssize(plan_.integers);
+    step.prepared = std::int64_t(layer->inputs.w);
+    plan_.integers.push_back(std::move(*layer));
   }
 
   void add_outputs(const Node& node, const std::vector<OpOutput>& types, PlannedStep step) {

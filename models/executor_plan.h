@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "models/executor_layer.h"
+#include "models/integer_layer.h"
 
 namespace qb {
 
@@ -26,6 +26,8 @@ struct PlannedStep {
   std::size_t node = 0;
   PlannedOp op;                               ///< unused for layers
   std::int64_t layer = -1;                    ///< index into ExecutionPlan::layers
+  std::int64_t integer = -1;                  ///< index into ExecutionPlan::integers
+  std::int64_t prepared = -1;                 ///< the input that kernels read in a form of their own
   std::vector<std::int64_t> inputs, outputs;  ///< values
 };
 
@@ -33,6 +35,7 @@ struct ExecutionPlan {
   std::vector<PlannedValue> values;
   std::vector<PlannedStep> steps;
   std::vector<ProductLayer> layers;
+  std::vector<IntegerLayer> integers;
   std::vector<std::unique_ptr<Tensor>> folded;  ///< constants computed when planning
   std::vector<std::int64_t> outputs;            ///< value of each graph output
   std::vector<Tensor> slots;                    ///< memory of values; the first outputs.size() belong to graph outputs

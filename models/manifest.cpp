@@ -9,6 +9,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
 #include "models/data/dataset_options.h"
+#include "models/integer_result.h"
 
 namespace qb {
 
@@ -62,8 +63,8 @@ struct KindRow {
   std::string_view kind;
   std::size_t fewest, most;
 };
-constexpr KindRow kKinds[] = {{"idx", 2, 4},   {"csv", 1, 1},    {"bytes", 2, 2},  {"npy", 2, 2},
-                              {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}};
+constexpr KindRow kKinds[] = {{"idx", 2, 4},   {"csv", 1, 1},    {"bytes", 2, 2},   {"npy", 2, 2},
+                              {"cifar", 1, 6}, {"glyphs", 0, 0}, {"grammar", 0, 0}, {"generated", 0, 0}};
 
 DatasetManifest dataset_from_json(const Json& value, const std::string& where, Blame blame) {
   Fields fields(value, where, blame);
@@ -123,6 +124,13 @@ fs::path DataRoots::find(const std::string& path) const {
       near.empty() ? "" : fmt::format("; did you mean '{}'?", (fs::path(path).parent_path() / near).string())));
 }
 
+std::string read_rounding(Fields& fields) {
+  const std::string name = fields.text_or("rounding", ModelManifest().rounding);
+  if (!code_rounding(name))
+    fields.fail("rounding", fmt::format("is '{}'{}", name, suggestion(name, code_rounding_names())));
+  return name;
+}
+
 Json to_json(const ModelManifest& manifest) {
   const DatasetManifest& data = manifest.dataset;
   const Json options = parse_json(data.options.empty() ? "{}" : data.options, "dataset options", Blame::peer);
@@ -130,6 +138,7 @@ Json to_json(const ModelManifest& manifest) {
           {"format", manifest.format},
           {"files", to_json(manifest.files)},
           {"task", name_of(manifest.task)},
+          {"rounding", manifest.rounding},
           {"dataset",
            {{"kind", data.kind},
             {"name", data.name},
@@ -145,12 +154,15 @@ ModelManifest manifest_from_json(const Json& value, const std::string& where, Bl
   manifest.format = fields.text("format");
   manifest.files = files_from_json(fields, blame);
   manifest.task = task_from_text(fields.text("task"), fields);
+  manifest.rounding = read_rounding(fields);
   manifest.dataset = dataset_from_json(fields.at("dataset"), fmt::format("{}: dataset", where), blame);
   fields.done();
   if (manifest.format != "onnx" && manifest.format != "safetensors")
     fields.fail("format",
                 fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors"})));
   const std::size_t wanted = manifest.format == "onnx" ? 1 : 2;
+  if (manifest.dataset.kind == "generated" && manifest.task == Task::language)
+    fields.fail("task", "is 'language', but generated samples have no next token; \"grammar\" has");
   if (manifest.files.size() != wanted)
     fields.fail("files", fmt::format("names {} files; a model in format {} has {}", manifest.files.size(),
                                      manifest.format, wanted));
@@ -158,13 +170,16 @@ ModelManifest manifest_from_json(const Json& value, const std::string& where, Bl
 }
 
 std::string model_digest(const ModelManifest& manifest) {
-  return digest_of({{"format", manifest.format}, {"task", name_of(manifest.task)}, {"files", digests(manifest.files)}});
+  Json what = {{"format", manifest.format}, {"task", name_of(manifest.task)}, {"files", digests(manifest.files)}};
+  if (manifest.rounding != ModelManifest().rounding) what["rounding"] = manifest.rounding;
+  return digest_of(what);
 }
 
 std::string data_digest(const ModelManifest& manifest) {
   const DatasetManifest& data = manifest.dataset;
-  return digest_of(
-      {{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}});
+  Json what = {{"kind", data.kind}, {"split", data.split}, {"options", data.options}, {"files", digests(data.files)}};
+  if (data.kind == "generated") what["model"] = model_digest(manifest);  // which gives the shape and the answers
+  return digest_of(what);
 }
 
 }  // namespace qb

@@ -25,7 +25,8 @@ struct FileRef {
 ///
 /// kind "idx": files {images, labels} and, where a folder has them, {train images, train labels}; "csv": one file, last
 /// column is the class; "bytes": one file of fixed-size int8 records and a label list; "npy": files {inputs, labels};
-/// "cifar": binary batches, the judged one first; "glyphs" and "grammar": generated, no files.
+/// "cifar": binary batches, the judged one first; "glyphs" and "grammar": generated, no files; "generated":
+/// likewise, in the shape of the model's input and with the float model's own answers.
 /// Every sample value v enters the model as ((v - zero) * scale - mean[c]) / deviation[c], c counting the second
 /// extent.
 struct DatasetManifest {
@@ -41,6 +42,7 @@ struct ModelManifest {
   std::string format;          ///< "onnx" or "safetensors"
   std::vector<FileRef> files;  ///< onnx: {model}; safetensors: {weights, graph JSON}
   Task task = Task::classification;
+  std::string rounding = "reference";  ///< of QLinear nodes: a name of CodeRounding (integer_result.h)
   DatasetManifest dataset;
 };
 
@@ -52,19 +54,22 @@ struct DataRoots {
 };
 
 /// Reads one element of a study's "models": a name from the zoo, or an object
-/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar":
-/// ..., ... } }. In "dataset", beside the kind: "name", "split", "scale", "mean", "deviation", "shape" (of one sample),
-/// "classes", "calibration" (how many samples of a set without training data are held out for calibration; default 0),
-/// and for "bytes" also "zero"; "bytes" and "npy" need "labels". A "graph" is looked up as given and in the folder
-/// "models" of each root; zoo models lie in the folder "zoo" of a root. Digests every file, loads all of them once, and
-/// compares the samples' shape with the model's input. Throws InputError (unknown key, unknown name, missing file,
-/// shapes that differ), DataError (unreadable bytes).
+/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar" |
+/// "generated":
+/// ..., ... } }, also "task" and "rounding" (of the results of QLinear nodes). In "dataset", beside the kind: "name",
+/// "split", "scale", "mean", "deviation", "shape" (of one sample), "classes", "calibration" (how many samples of a set
+/// without training data are held out for calibration; default 0), and for "bytes" also "zero"; "bytes" and "npy" need
+/// "labels". A "graph" is looked up as given and in the folder "models" of each root; zoo models lie in the folder
+/// "zoo" of a root. Digests every file, loads all of them once, and compares the samples' shape with the model's input.
+/// Throws InputError (unknown key, unknown name, missing file, shapes that differ), DataError (unreadable bytes).
 ModelManifest read_model_entry(const Json& entry, const std::string& where, const DataRoots& roots);
 std::vector<std::string> zoo_model_names(const DataRoots& roots);  ///< folders of <root>/zoo that hold a model.json
 
 Json to_json(const ModelManifest& manifest);
 ModelManifest manifest_from_json(const Json& value, const std::string& where, Blame blame);
-std::string model_digest(const ModelManifest& manifest);  ///< over format, task and the digests of its files
+/// The optional key "rounding" of an entry or a manifest. Fails with the nearest name for one that is not known.
+std::string read_rounding(Fields& fields);
+std::string model_digest(const ModelManifest& manifest);  ///< over format, task, rounding and digests of its files
 std::string data_digest(const ModelManifest& manifest);   ///< over the dataset's kind, options and digests of its files
 
 /// Gives a local path whose content has the digest of the reference (already verified).

@@ -10,6 +10,7 @@
 #include "kernels/base/text.h"
 #include "models/data/dataset_options.h"
 #include "models/executor.h"
+#include "models/integer_result.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -64,14 +65,14 @@ void add_cifar_files(DatasetManifest& data, const std::string& folder, const Dat
 /// When none of the keys that decide is there, a misspelt one is the likeliest fault: the keys of all forms are known.
 void refuse_misspelt(Fields fields, const std::vector<std::string>& deciding) {
   for (const std::string& key : deciding) fields.find(key);
-  for (const std::string_view key : {"name", "dataset", "task", "graph", "split", "labels", "scale", "mean",
+  for (const std::string_view key : {"name", "dataset", "task", "graph", "rounding", "split", "labels", "scale", "mean",
                                      "deviation", "shape", "classes", "calibration", "zero"})
     fields.find(key);
   fields.done();
 }
 
 constexpr std::string_view kFileKinds[] = {"idx", "csv", "bytes", "npy", "cifar"};
-constexpr std::string_view kGeneratedKinds[] = {"glyphs", "grammar"};
+constexpr std::string_view kGeneratedKinds[] = {"glyphs", "grammar", "generated"};
 
 /// Which kind an entry names; exactly one.
 std::string kind_of(Fields& fields) {
@@ -91,8 +92,15 @@ std::string kind_of(Fields& fields) {
 DatasetManifest read_generated(Fields& fields, const std::string& kind) {
   DatasetManifest data;
   data.kind = kind;
-  data.name = fields.text_or("name", kind);
-  data.options = checked_options(kind, fields.at(kind), fmt::format("{}: {}", fields.where(), kind), Blame::user);
+  data.name = fields.text_or("name", kind == "generated" ? "generated pictures, answers of the float model" : kind);
+  if (kind != "generated") {
+    data.options = checked_options(kind, fields.at(kind), fmt::format("{}: {}", fields.where(), kind), Blame::user);
+    return data;
+  }
+  Json options = {{kind, fields.at(kind)}};
+  for (const char* key : {"scale", "mean", "deviation"})
+    if (const Json* value = fields.find(key)) options[key] = *value;
+  data.options = checked_options(kind, options, fields.where(), Blame::user);
   return data;
 }
 
@@ -170,6 +178,7 @@ ModelManifest read_file_model(const Json& entry, const std::string& where, const
     fields.fail("name", fmt::format("must have 1 to {} bytes", kLongestName));
   std::string graph = onnx ? "" : fields.text("graph");
   manifest.task = read_task(fields);
+  manifest.rounding = read_rounding(fields);
   const Json& dataset = fields.at("dataset");
   fields.done();
   manifest.files.push_back(file_ref(path, roots));
@@ -179,10 +188,22 @@ ModelManifest read_file_model(const Json& entry, const std::string& where, const
   return manifest;
 }
 
+std::ptrdiff_t rounded_nodes(const Model& model) {
+  return std::ranges::count_if(model.graph.nodes,
+                               [](const Node& node) { return node.attributes.contains(kRoundingAttribute); });
+}
+
 /// Loads everything once: what cannot work is refused before any unit starts.
 void check_loads(const ModelManifest& manifest, const std::string& where, const DataRoots& roots) {
   const FileSource source = [&](const FileRef& file) { return roots.find(file.path); };
+  if (manifest.dataset.kind == "generated" && manifest.task == Task::language)
+    throw InputError(
+        fmt::format("{}: generated samples have no next token for a model of language; \"grammar\" has", where));
   const Model model = load_model(manifest, source);
+  if (manifest.rounding != ModelManifest().rounding && rounded_nodes(model) == 0)
+    throw InputError(
+        fmt::format("{}: \"rounding\" is '{}', but the model has no QLinearConv or QLinearMatMul that would round so",
+                    where, manifest.rounding));
   const Dataset judged = load_dataset(manifest, "test", 1, 0, source);
   load_dataset(manifest, "calibration", 1, 0, source);
   const ValueInfo& input = model.graph.inputs.at(0);

@@ -1,16 +1,15 @@
-// Products of integer codes with exact int32 sums.
-// Source: ONNX MatMulInteger, ConvInteger, QLinearMatMul and QLinearConv (opset 10).
+// Products of integer codes with exact int32 sums: plain loops, which define the operators. Where the weights are
+// constant the executor has kernels compute the same (integer_layer.h). Source: ONNX MatMulInteger, ConvInteger,
+// QLinearMatMul and QLinearConv (opset 10).
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
-#include <limits>
 #include <optional>
 
 #include "kernels/base/parallel.h"
-#include "kernels/base/small_floats.h"
 #include "models/broadcast.h"
+#include "models/integer_result.h"
 #include "models/ops.h"
 #include "models/window.h"
 
@@ -67,9 +66,6 @@ class CentredOperand {
   std::int64_t inner_;
   std::optional<Codes> known_;
 };
-
-/// Sums wrap modulo 2^32, as int32 accumulators do.
-std::int32_t wrapping_sum(std::int32_t a, std::int32_t b) { return std::int32_t(std::uint32_t(a) + std::uint32_t(b)); }
 
 std::int32_t add_product(std::int32_t sum, std::int16_t a, std::int16_t b) {
   return wrapping_sum(sum, std::int32_t(a) * std::int32_t(b));
@@ -132,6 +128,18 @@ void expect_parameter(const OpSite& site, std::size_t input, std::int64_t extent
     site.fail(fmt::format("input {} has {} elements; 1 or {} would fit", input, count, extent));
 }
 
+std::function<void(const OpRun&)> run_of(const IntegerMatMul& product, const IntegerResult& result,
+                                         const CentredOperand& a, const CentredOperand& b) {
+  return [=](const OpRun& run) {
+    Codes left, right;
+    const auto sums = product(a.of(run, left), b.of(run, right), run.threads);
+    IntegerResult to = result;
+    to.read(run);
+    for (std::int64_t row = 0; row < product.products * product.m; ++row)
+      to.store_row(row, sums.data() + row * product.n);
+  };
+}
+
 PlannedOp plan_matmul_integer(const OpSite& site) {
   const IntegerMatMul product = plan_product(site, 0, 1);
   for (std::size_t input = 2; input < 4; ++input)
@@ -140,12 +148,8 @@ PlannedOp plan_matmul_integer(const OpSite& site) {
   expect_parameter(site, 3, product.n);
   PlannedOp planned;
   planned.outputs = {{DType::i32, product.shape}};
-  planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
-                 b = CentredOperand(site, 1, 3, 1)](const OpRun& run) {
-    Codes left, right;
-    const auto y = product(a.of(run, left), b.of(run, right), run.threads);
-    std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
-  };
+  planned.run = run_of(product, IntegerResult(site, product.n), CentredOperand(site, 0, 2, product.k),
+                       CentredOperand(site, 1, 3, 1));
   return planned;
 }
 
@@ -202,6 +206,19 @@ ConvShape plan_integer_conv(const OpSite& site, std::size_t w_input) {
   return conv;
 }
 
+std::function<void(const OpRun&)> run_of(const ConvShape& conv, const IntegerResult& result, const CentredOperand& x,
+                                         const CentredOperand& w) {
+  return [=](const OpRun& run) {
+    Codes left, right;
+    const auto sums = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
+    const std::int64_t positions = conv.window.positions();
+    IntegerResult to = result;
+    to.read(run);
+    for (std::int64_t plane = 0; plane < conv.batch * conv.out_channels; ++plane)
+      to.store_channel(plane % conv.out_channels, sums.data() + plane * positions, positions, plane * positions);
+  };
+}
+
 PlannedOp plan_conv_integer(const OpSite& site) {
   const ConvShape conv = plan_integer_conv(site, 1);
   if (site.has(2)) site.expect_dtype(2, site.dtype(0));
@@ -210,28 +227,9 @@ PlannedOp plan_conv_integer(const OpSite& site) {
   expect_parameter(site, 3, conv.out_channels);
   PlannedOp planned;
   planned.outputs = {{DType::i32, window_result(site, conv.window, conv.out_channels)}};
-  planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 1, 3, conv.k())](const OpRun& run) {
-    Codes left, right;
-    const auto y = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
-    std::copy(y.begin(), y.end(), run.outputs[0]->as<std::int32_t>().begin());
-  };
+  planned.run = run_of(conv, IntegerResult(site, conv.out_channels), CentredOperand(site, 0, 2, 1),
+                       CentredOperand(site, 1, 3, conv.k()));
   return planned;
-}
-
-/// round(sum * multiplier + zero), saturated. The zero point is added before rounding, as ONNX's reference does.
-void store_code(Tensor& y, std::int64_t i, std::int32_t sum, double multiplier, std::int32_t zero) {
-  const double code = std::nearbyint(double(float(double(sum) * multiplier)) + zero);
-  if (y.dtype == DType::u8) {
-    y.as<std::uint8_t>()[std::size_t(i)] = std::uint8_t(std::clamp(code == code ? code : zero, 0.0, 255.0));
-  } else {
-    y.as<std::int8_t>()[std::size_t(i)] = std::int8_t(std::clamp(code == code ? code : zero, -128.0, 127.0));
-  }
-}
-
-double scale_at(const Tensor& scale, std::int64_t i) {
-  const std::int64_t at = scale.size() == 1 ? 0 : i;
-  return double(scale.dtype == DType::f32 ? scale.bytes.as<float>()[at]
-                                          : f32_from_f16(scale.bytes.as<std::uint16_t>()[at]));
 }
 
 void expect_scale(const OpSite& site, std::size_t input) {
@@ -251,16 +249,8 @@ PlannedOp plan_qlinear_matmul(const OpSite& site) {
   for (const std::size_t input : {6, 7}) expect_parameter(site, input, 1);
   PlannedOp planned;
   planned.outputs = {{site.dtype(7), product.shape}};
-  planned.run = [product, a = CentredOperand(site, 0, 2, product.k),
-                 b = CentredOperand(site, 3, 5, 1)](const OpRun& run) {
-    Codes left, right;
-    const auto sums = product(a.of(run, left), b.of(run, right), run.threads);
-    for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
-      const double multiplier = scale_at(*run.inputs[1], i / product.n % product.m) *
-                                scale_at(*run.inputs[4], i % product.n) / scale_at(*run.inputs[6], 0);
-      store_code(*run.outputs[0], i, sums[std::size_t(i)], multiplier, code_at(*run.inputs[7], 0));
-    }
-  };
+  planned.run = run_of(product, IntegerResult(site, product.n), CentredOperand(site, 0, 2, product.k),
+                       CentredOperand(site, 3, 5, 1));
   return planned;
 }
 
@@ -279,19 +269,8 @@ PlannedOp plan_qlinear_conv(const OpSite& site) {
   }
   PlannedOp planned;
   planned.outputs = {{site.dtype(7), window_result(site, conv.window, conv.out_channels)}};
-  planned.run = [conv, x = CentredOperand(site, 0, 2, 1), w = CentredOperand(site, 3, 5, conv.k())](const OpRun& run) {
-    const Tensor* bias = run.inputs.size() > 8 ? run.inputs[8] : nullptr;
-    Codes left, right;
-    const auto sums = convolve(conv, x.of(run, left), w.of(run, right), run.threads);
-    for (std::int64_t i = 0; i < std::ssize(sums); ++i) {
-      const std::int64_t channel = i / conv.window.positions() % conv.out_channels;
-      const double multiplier =
-          scale_at(*run.inputs[1], 0) * scale_at(*run.inputs[4], channel) / scale_at(*run.inputs[6], 0);
-      const std::int32_t sum = bias ? wrapping_sum(sums[std::size_t(i)], bias->as<std::int32_t>()[std::size_t(channel)])
-                                    : sums[std::size_t(i)];
-      store_code(*run.outputs[0], i, sum, multiplier, code_at(*run.inputs[7], 0));
-    }
-  };
+  planned.run = run_of(conv, IntegerResult(site, conv.out_channels), CentredOperand(site, 0, 2, 1),
+                       CentredOperand(site, 3, 5, conv.k()));
   return planned;
 }
 

@@ -20,12 +20,6 @@ struct GroupRange {
   float scale = 0, offset = 0;
 };
 
-float stored_offset(ScaleType type, double offset) {
-  constexpr double kLargestF16 = 65504;
-  if (type == ScaleType::f32) return float(offset);
-  return float(double(stored_scale(type, float(std::min(std::abs(offset), kLargestF16)))) * (offset < 0 ? -1 : 1));
-}
-
 GroupRange range_of(std::span<const float> values, int bits, ScaleType type) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const double steps = double((1 << bits) - 1), width = double(*high) - double(*low);

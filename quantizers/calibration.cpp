@@ -181,7 +181,7 @@ double symmetric_clip(const ActivationStatistics& seen, const QuantSpec& spec) {
   const double peak = std::max(std::abs(double(values.low)), std::abs(double(values.high)));
   if (act == "average") return std::max(std::abs(seen.average.low), std::abs(seen.average.high));
   if (act == "percentile") return percentile_clip(magnitudes(values, true), number_of(spec, "act_percentile"), peak);
-  if (act == "mse") return mse_clip(magnitudes(values, false), peak, spec.activation_bits);
+  if (act == "mse") return mse_clip(magnitudes(values, false), peak, spec.activation_bits, number_of(spec, "act_norm"));
   if (act == "kl") return kl_clip(magnitudes(values, false), 1 << (spec.activation_bits - 1), peak);
   return peak;
 }
@@ -205,7 +205,9 @@ Range asymmetric_range(const ActivationStatistics& seen, const QuantSpec& spec) 
     return {-tail_clip(negative_side(values), values, beyond, -whole.low),
             tail_clip(positive_side(values), values, beyond, whole.high)};
   }
-  if (act == "mse") return mse_range(negative_side(values), positive_side(values), whole, spec.activation_bits);
+  if (act == "mse")
+    return mse_range(negative_side(values), positive_side(values), whole, spec.activation_bits,
+                     number_of(spec, "act_norm"));
   if (act == "kl") {
     const int level_bits = whole.low < 0 ? spec.activation_bits - 1 : spec.activation_bits;
     const double clip = kl_clip(magnitudes(values, false), 1 << level_bits, std::max(-whole.low, whole.high));

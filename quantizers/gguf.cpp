@@ -33,7 +33,9 @@ std::string_view wanted_type(const LayerProblem& layer, std::string_view type) {
 PackedMatrix quantize_gguf(const LayerProblem& layer, const QuantSpec& spec) {
   check_finite(layer);
   const MatrixView<const float>& w = layer.weights;
-  const BlockType* type = &block_type(wanted_type(layer, spec.type));
+  const std::string_view wanted = wanted_type(layer, spec.type);
+  if (wanted.empty()) throw Unsupported(fmt::format("'{}' leaves the choice among experts float", spec.type));
+  const BlockType* type = &block_type(wanted);
   if (w.cols % type->weights != 0) type = &block_type(smaller_blocks(type->name));
   if (w.cols % type->weights != 0)
     throw Unsupported(fmt::format("rows of {} weights are not whole blocks of {}, as {} has them", w.cols,

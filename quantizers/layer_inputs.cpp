@@ -17,27 +17,6 @@ using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Row
 using Rows = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
 using DoubleRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Adds rows [m, k] of a group: products in float32 over a block of rows, sums of blocks in float64. Of the moments
-/// only those on and above the diagonal.
-void add_rows(const float* rows, std::int64_t m, std::int64_t stride, std::int64_t k, std::int64_t group, int threads,
-              LayerInputs& inputs) {
-  Eigen::Map<DoubleRows> moments(inputs.moments[std::size_t(group)].data(), k, k);
-  Eigen::Map<Eigen::Matrix<double, 1, Eigen::Dynamic>> sums(inputs.sums[std::size_t(group)].data(), k);
-  constexpr std::int64_t kBlock = 256, kColumns = 128;
-  for (std::int64_t begin = 0; begin < m; begin += kBlock) {
-    const Rows block(rows + begin * stride, std::min(kBlock, m - begin), k, Eigen::OuterStride<>(stride));
-    // Parts of equal work would be unequal in size: later rows of the triangle are shorter.
-    parallel_for((k + kColumns - 1) / kColumns, threads, 1, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t at = first * kColumns; at < std::min(last * kColumns, k); at += kColumns) {
-        const std::int64_t width = std::min(kColumns, k - at);
-        const RowMajor product = block.middleCols(at, width).transpose() * block.rightCols(k - at);
-        moments.block(at, at, width, k - at) += product.cast<double>();
-      }
-    });
-    sums += block.cast<double>().colwise().sum();
-  }
-}
-
 void mirror(std::vector<double>& moments, std::int64_t k) {
   for (std::int64_t i = 0; i < k; ++i)
     for (std::int64_t j = 0; j < i; ++j) moments[std::size_t(i * k + j)] = moments[std::size_t(j * k + i)];
@@ -52,19 +31,6 @@ void gather_window(const DepthwiseCall& call, const float* plane, std::int64_t o
       const bool inside = iy >= 0 && iy < call.in[0] && ix >= 0 && ix < call.in[1];
       *window++ = inside ? plane[iy * call.in[1] + ix] : 0.0f;
     }
-}
-
-void add_windows(const DepthwiseCall& call, LayerInputs& inputs) {
-  const std::int64_t k = call.kernel[0] * call.kernel[1], positions = call.out[0] * call.out[1];
-  RowMajor rows(positions, k);
-  for (std::int64_t sample = 0; sample < call.batch; ++sample)
-    for (std::int64_t channel = 0; channel < call.channels; ++channel) {
-      const float* plane = call.x + (sample * call.channels + channel) * call.in[0] * call.in[1];
-      for (std::int64_t p = 0; p < positions; ++p)
-        gather_window(call, plane, p / call.out[1], p % call.out[1], rows.data() + p * k);
-      add_rows(rows.data(), positions, k, k, channel, 1, inputs);
-    }
-  inputs.rows += call.batch * positions;
 }
 
 void check_moments(const MatrixWeight& layer, const LayerInputs& inputs, const Model& model) {
@@ -90,6 +56,95 @@ std::size_t end_of_pass(std::span<const MatrixWeight> layers, std::size_t begin)
 
 }  // namespace
 
+InputRows rows_of(const MatrixWeight& layer, const GemmEvent& event) {
+  return {event.row_begin / (layer.n / layer.groups), event.call->m, event.call->a, event.call->a_stride};
+}
+
+void for_each_rows(const DepthwiseEvent& event, const std::function<void(const InputRows& rows)>& visit) {
+  const DepthwiseCall& call = *event.call;
+  const std::int64_t k = call.kernel[0] * call.kernel[1], positions = call.out[0] * call.out[1];
+  std::vector<float> rows(std::size_t(positions * k));
+  for (std::int64_t sample = 0; sample < call.batch; ++sample)
+    for (std::int64_t channel = 0; channel < call.channels; ++channel) {
+      const float* plane = call.x + (sample * call.channels + channel) * call.in[0] * call.in[1];
+      for (std::int64_t p = 0; p < positions; ++p)
+        gather_window(call, plane, p / call.out[1], p % call.out[1], rows.data() + p * k);
+      visit({channel, positions, rows.data(), k});
+    }
+}
+
+void RowBlocks::add(InputRows rows, const Take& take) {
+  while (rows.count > 0) {
+    const std::int64_t count = std::min(kRows - waiting_count_, rows.count);
+    if (count == kRows) {
+      take({rows.group, kRows, rows.values, rows.stride});
+    } else {
+      for (std::int64_t r = 0; r < count; ++r)
+        waiting_.insert(waiting_.end(), rows.values + r * rows.stride, rows.values + r * rows.stride + width_);
+      waiting_count_ += count;
+      if (waiting_count_ == kRows) finish(take);
+    }
+    rows.values += count * rows.stride;
+    rows.count -= count;
+  }
+}
+
+void RowBlocks::finish(const Take& take) {
+  if (waiting_count_ > 0) take({0, waiting_count_, waiting_.data(), width_});
+  waiting_count_ = 0;
+  waiting_.clear();
+}
+
+void add_products(const InputRows& x, const InputRows& y, std::int64_t k, bool upper, int threads,
+                  std::span<double> products) {
+  QB_EXPECTS(x.count == y.count);
+  const Rows left(x.values, x.count, k, Eigen::OuterStride<>(x.stride));
+  const Rows right(y.values, y.count, k, Eigen::OuterStride<>(y.stride));
+  Eigen::Map<DoubleRows> sums(products.data(), k, k);
+  constexpr std::int64_t kColumns = 128, kWorthThreads = std::int64_t(1) << 26;
+  if (x.count * k * k < kWorthThreads) threads = 1;
+  // Parts of equal work would be unequal in size where there is only a triangle: its later rows are shorter.
+  parallel_for((k + kColumns - 1) / kColumns, threads, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t at = first * kColumns; at < std::min(last * kColumns, k); at += kColumns) {
+      const std::int64_t width = std::min(kColumns, k - at), from = upper ? at : 0;
+      const RowMajor product = left.middleCols(at, width).transpose() * right.rightCols(k - from);
+      sums.block(at, from, width, k - from) += product.cast<double>();
+    }
+  });
+}
+
+void add_sums(const InputRows& x, std::int64_t k, std::span<double> sums) {
+  const Rows rows(x.values, x.count, k, Eigen::OuterStride<>(x.stride));
+  Eigen::Map<Eigen::Matrix<double, 1, Eigen::Dynamic>>(sums.data(), k) += rows.cast<double>().colwise().sum();
+}
+
+InputSums::InputSums(const MatrixWeight& layer, int threads) : layer_(layer), threads_(threads) {
+  const auto groups = std::size_t(layer.groups), k = std::size_t(layer.k);
+  inputs_.moments.assign(groups, std::vector<double>(k * k));
+  inputs_.sums.assign(groups, std::vector<double>(k));
+  blocks_.assign(groups, RowBlocks(layer.k));
+}
+
+void InputSums::add(const InputRows& rows) {
+  const auto group = std::size_t(rows.group);
+  blocks_[group].add(rows, [&](const InputRows& block) { add_block(block, group); });
+  if (rows.group == 0) inputs_.rows += rows.count;
+}
+
+void InputSums::add_block(const InputRows& block, std::size_t group) {
+  add_products(block, block, layer_.k, /*upper=*/true, threads_, inputs_.moments[group]);
+  add_sums(block, layer_.k, inputs_.sums[group]);
+}
+
+LayerInputs InputSums::finish(const Model& model) {
+  for (std::size_t group = 0; group < blocks_.size(); ++group) {
+    blocks_[group].finish([&](const InputRows& block) { add_block(block, group); });
+    mirror(inputs_.moments[group], layer_.k);
+  }
+  check_moments(layer_, inputs_, model);
+  return std::move(inputs_);
+}
+
 void visit_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples, int threads,
                   const std::function<void(std::string_view)>& progress,
                   const std::function<void(std::size_t layer, const LayerInputs& inputs)>& visit) {
@@ -103,12 +158,8 @@ void visit_inputs(const Model& model, std::span<const MatrixWeight> layers, cons
 
 std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const MatrixWeight> layers, const Tensor& samples,
                                         int threads) {
-  std::vector<LayerInputs> seen(layers.size());
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const auto groups = std::size_t(layers[i].groups), k = std::size_t(layers[i].k);
-    seen[i].moments.assign(groups, std::vector<double>(k * k));
-    seen[i].sums.assign(groups, std::vector<double>(k));
-  }
+  std::vector<InputSums> sums;
+  for (const MatrixWeight& layer : layers) sums.emplace_back(layer, threads);
   run_samples(model, samples, threads, [&](const Executor& executor) {
     const auto watched = [&layers, &executor](std::size_t layer) {
       const std::size_t node = executor.layers()[layer].where.node;
@@ -117,21 +168,16 @@ std::vector<LayerInputs> observe_inputs(const Model& model, std::span<const Matr
     ExecutorObserver observer;
     observer.product = [&, watched](const GemmEvent& event) {
       const std::size_t i = watched(event.layer);
-      if (i == layers.size()) return;
-      const std::int64_t group = event.row_begin / (layers[i].n / layers[i].groups);
-      if (group == 0) seen[i].rows += event.call->m;
-      add_rows(event.call->a, event.call->m, event.call->a_stride, layers[i].k, group, threads, seen[i]);
+      if (i != layers.size()) sums[i].add(rows_of(layers[i], event));
     };
     observer.depthwise = [&, watched](const DepthwiseEvent& event) {
       const std::size_t i = watched(event.layer);
-      if (i != layers.size()) add_windows(*event.call, seen[i]);
+      if (i != layers.size()) for_each_rows(event, [&](const InputRows& rows) { sums[i].add(rows); });
     };
     return observer;
   });
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    for (std::vector<double>& moments : seen[i].moments) mirror(moments, layers[i].k);
-    check_moments(layers[i], seen[i], model);
-  }
+  std::vector<LayerInputs> seen;
+  for (InputSums& one : sums) seen.push_back(one.finish(model));
   return seen;
 }
 

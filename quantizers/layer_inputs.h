@@ -6,8 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/graph.h"
-#include "models/weight_matrix.h"
+#include "models/executor.h"
 
 namespace qb {
 
@@ -18,6 +17,54 @@ struct LayerInputs {
   /// group g; there is one group unless the convolution has more.
   std::vector<std::vector<double>> moments;
   std::vector<std::vector<double>> sums;  ///< by group: [k] sum of x[i]
+};
+
+/// Rows of one group's inputs, as an executor's observer meets them.
+struct InputRows {
+  std::int64_t group = 0, count = 0;
+  const float* values = nullptr;  ///< row r at values + r * stride
+  std::int64_t stride = 0;
+};
+InputRows rows_of(const MatrixWeight& layer, const GemmEvent& event);
+/// Channel by channel, sample by sample; rows live during the call.
+void for_each_rows(const DepthwiseEvent& event, const std::function<void(const InputRows& rows)>& visit);
+
+/// One group's rows in blocks of kRows, whatever pieces they come in: executors cut them by the number of threads.
+class RowBlocks {
+ public:
+  static constexpr std::int64_t kRows = 256;
+  using Take = std::function<void(const InputRows& block)>;
+
+  explicit RowBlocks(std::int64_t width) : width_(width) {}
+  void add(InputRows rows, const Take& take);
+  void finish(const Take& take);  ///< the last block, which may be smaller
+
+ private:
+  std::int64_t width_, waiting_count_ = 0;
+  std::vector<float> waiting_;
+};
+
+/// Adds x[i] * y[j] of a block to products [k, k], of which `upper` needs only those on and above the diagonal; x[i] to
+/// sums. Within a block in float32, then in float64.
+void add_products(const InputRows& x, const InputRows& y, std::int64_t k, bool upper, int threads,
+                  std::span<double> products);
+void add_sums(const InputRows& x, std::int64_t k, std::span<double> sums);
+
+/// The sums of one layer on their way. Bits do not depend on `threads`, which bounds those that compute.
+class InputSums {
+ public:
+  InputSums(const MatrixWeight& layer, int threads);
+  void add(const InputRows& rows);
+  /// To be called once. Throws DataError, naming the node, where some inputs are not finite.
+  LayerInputs finish(const Model& model);
+
+ private:
+  void add_block(const InputRows& block, std::size_t group);
+
+  MatrixWeight layer_;
+  int threads_;
+  LayerInputs inputs_;
+  std::vector<RowBlocks> blocks_;  ///< by group
 };
 
 /// Runs `samples` [count, ...] through the float model and sums up the inputs of every given layer; one entry each, of

@@ -76,6 +76,12 @@ float stored_scale(ScaleType type, float scale) {
   }
 }
 
+float stored_offset(ScaleType type, double offset) {
+  constexpr double kLargestF16 = 65504;
+  if (type == ScaleType::f32) return float(offset);
+  return float(double(stored_scale(type, float(std::min(std::abs(offset), kLargestF16)))) * (offset < 0 ? -1 : 1));
+}
+
 ScaleType scale_option(const QuantSpec& spec) {
   const std::string_view name = option_of(spec, "scale");
   if (name == "f16") return ScaleType::f16;

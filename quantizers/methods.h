@@ -11,6 +11,7 @@ namespace qb {
 
 PackedMatrix quantize_rtn(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_kmeans(const LayerProblem& layer, const QuantSpec& spec);
+PackedMatrix quantize_lloyd(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_entropy(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_fp8(const LayerProblem& layer, const QuantSpec& spec);
 PackedMatrix quantize_nf4(const LayerProblem& layer, const QuantSpec& spec);  ///< and af4
@@ -54,6 +55,9 @@ PackedMatrix quantize_runs(const LayerProblem& layer, const QuantFormat& format,
 /// The value nearest to `scale` >= 0 that the type can hold, above 0: what decoding will see, hence what encoding must
 /// divide by. e8m0 takes the next power of two upwards, so that nothing is clipped.
 float stored_scale(ScaleType type, float scale);
+
+/// The float32, or the float16 of type f16, nearest to an offset.
+float stored_offset(ScaleType type, double offset);
 
 /// What the option `scale` names.
 ScaleType scale_option(const QuantSpec& spec);

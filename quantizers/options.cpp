@@ -32,6 +32,7 @@ std::span<const QuantizerOption> activation_options() {
                       "mode=static"},
       QuantizerOption{"act_percentile", "99.99", "number 50..100", "part of the values inside the range, in percent",
                       "act=percentile"},
+      QuantizerOption{"act_norm", "2", "number 1..4", "exponent of the error that the search minimises", "act=mse"},
       QuantizerOption{"rate", "0.1", "number 0.0001..1", "weight of the newest batch of 32 samples", "act=average"},
       QuantizerOption{"requant", "none", "none|double|single|float64",
                       "results between quantized layers as codes: int32 sums and biases times a fixed-point multiplier "

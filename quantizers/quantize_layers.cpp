@@ -5,16 +5,21 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <optional>
 
+#include "kernels/base/allocations.h"
 #include "kernels/base/clock.h"
-#include "kernels/base/memory.h"
 #include "kernels/base/parallel.h"
 #include "models/metrics.h"
 #include "quantizers/layer_inputs.h"
 #include "quantizers/options.h"
+#include "quantizers/quantized_inputs.h"
 
 namespace qb {
 namespace {
+
+/// Part of the mean diagonal of the inputs' moments that is added to it when a layer's targets are solved for.
+double target_damp(const QuantSpec& spec) { return knows_option(spec, "damp") ? number_of(spec, "damp") : 0.01; }
 
 /// Shannon entropy of the codes, in bits.
 double code_entropy(const PackedMatrix& packed) {
@@ -27,17 +32,17 @@ double code_entropy(const PackedMatrix& packed) {
   return entropy;
 }
 
-/// Quantizes one layer and completes its report. `problem` lacks only what the report says: name and weights. `alone`:
-/// nobody else works in this process meanwhile.
+/// Quantizes one layer and completes its report, which speaks of the model's own weights. `problem` lacks only what the
+/// report says (name and weights, unless these are others). `alone`: nobody else works in this process meanwhile.
 PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, LayerProblem problem, bool alone,
                             LayerReport& report) {
   const std::vector<float> values = matrix_values(model, report.where);
-  problem.weights = {values.data(), report.where.n, report.where.k, report.where.k};
+  if (problem.weights.rows == 0) problem.weights = {values.data(), report.where.n, report.where.k, report.where.k};
   problem.node = report.node;
   PackedMatrix packed;
   const std::int64_t begin_ns = now_ns();
-  alone = alone && reset_peak();
-  const std::int64_t before = alone ? resident_bytes() : 0;
+  std::optional<AllocationCount> count;
+  if (alone) count.emplace();
   try {
     packed = find_quantizer(spec.method)->quantize(problem, spec);
   } catch (const Unsupported& error) {
@@ -45,7 +50,8 @@ PackedMatrix quantize_layer(const Model& model, const QuantSpec& spec, LayerProb
     return packed;
   }
   report.seconds = double(now_ns() - begin_ns) * 1e-9;
-  if (alone) report.peak_bytes = std::max<std::int64_t>(peak_resident_bytes() - before, 0);
+  if (count) report.peak_bytes = count->peak();
+  count.reset();
   report.format = to_text(packed.format);
   report.bits_per_weight = bits_per_weight(packed);
   report.weight_sqnr_db = sqnr_db(values, dequantize(packed));
@@ -59,7 +65,8 @@ class Layers {
   Layers(const LayerWork& work, std::vector<LayerReport>& reports) : work_(work), reports_(reports) {
     out_.packed.resize(reports.size());
     out_.shift.resize(reports.size());
-    for (const LayerReport& report : reports) names_.push_back({report.node, report.where.weight});
+    for (const LayerReport& report : reports)
+      names_.push_back({report.node, report.where.weight, report.where.n, report.where.k});
     for (std::size_t i = 0; i < reports.size(); ++i) {
       if (!reports[i].skipped.empty()) continue;
       wanted_.push_back(i);
@@ -73,7 +80,10 @@ class Layers {
   QuantizedLayers run() {
     say(fmt::format("quantizing {} layers", wanted_.size()));
     const bool corrects = option_of(work_.spec, "bias") == "correct";
-    if (corrects || std::ranges::any_of(specs_, learns_from_samples))
+    const std::string_view inputs = knows_option(work_.spec, "inputs") ? option_of(work_.spec, "inputs") : "float";
+    if (inputs != "float")
+      learn_in_turn(corrects, inputs == "asymmetric");
+    else if (corrects || std::ranges::any_of(specs_, learns_from_samples))
       learn(corrects);
     else
       quantize_in_parallel();
@@ -100,12 +110,36 @@ class Layers {
                    say(fmt::format("quantizing layer {} of {}", i + 1, wanted_.size()));
                    const MatrixWeight& layer = where_[i];
                    PackedMatrix packed = quantize_layer(work_.model, specs_[i], problem(i, &inputs, work_.threads),
-                                                        work_.threads == 1, reports_[wanted_[i]]);
+                                                        /*alone=*/true, reports_[wanted_[i]]);
                    if (packed.n > 0 && corrects)
                      out_.shift[wanted_[i]] =
                          mean_change(inputs, matrix_values(work_.model, layer), dequantize(packed), layer.n, layer.k);
                    out_.packed[wanted_[i]] = std::move(packed);
                  });
+  }
+
+  /// One after another, each with what the samples send into it through the quantized layers before it.
+  void learn_in_turn(bool corrects, bool asymmetric) {
+    QuantizedInputs inputs(work_.model, work_.calibration, asymmetric, work_.threads);
+    for (std::size_t i = 0; i < wanted_.size(); ++i) {
+      say(fmt::format("quantizing layer {} of {}", i + 1, wanted_.size()));
+      const MatrixWeight& layer = where_[i];
+      const QuantizedInputs::Seen seen = inputs.at(layer);
+      const std::vector<float> weights = matrix_values(work_.model, layer);
+      LayerProblem one = problem(i, &seen.inputs, work_.threads);
+      std::vector<float> targets;
+      if (asymmetric) {
+        targets = asymmetric_targets(weights, layer.n, layer.k, seen, target_damp(work_.spec));
+        one.weights = {targets.data(), layer.n, layer.k, layer.k};
+      }
+      PackedMatrix packed = quantize_layer(work_.model, specs_[i], one, /*alone=*/true, reports_[wanted_[i]]);
+      if (packed.n > 0) {
+        const std::vector<float> decoded = dequantize(packed);
+        if (corrects) out_.shift[wanted_[i]] = mean_change(seen, weights, decoded, layer.n, layer.k);
+        inputs.replace(layer, decoded, out_.shift[wanted_[i]]);
+      }
+      out_.packed[wanted_[i]] = std::move(packed);
+    }
   }
 
   /// Each on one thread. The error of the first layer that has one is thrown after all have ended, so that it does not

@@ -26,9 +26,10 @@ struct QuantizerOption {
 
 struct LayerInputs;
 
-/// What a model calls one of its matrices.
+/// What a model calls one of its matrices, and its size where that is known.
 struct LayerName {
   std::string node, weight;
+  std::int64_t rows = 0, columns = 0;
 };
 
 /// One matrix to quantize.
@@ -82,7 +83,8 @@ struct LayerReport {
   double weight_sqnr_db = 0;     ///< float weights against decoded weights; +inf when equal
   double code_entropy_bits = 0;  ///< of the code histogram; 0 when skipped
   double seconds = 0;            ///< that the method took; watching the calibration samples is not in it
-  std::int64_t peak_bytes = -1;  ///< that the method held at once above what was resident; -1 with several threads
+  std::int64_t peak_bytes = -1;  ///< that the method held at once, its result included; -1 where layers were quantized
+                                 ///< side by side, or allocations cannot be counted (allocations.h)
   std::string skipped;           ///< why it stayed float; empty when quantized, and for the method `float`
   std::string prepared;          ///< what steps before and after quantizing did to it; empty for nothing
 };

@@ -18,6 +18,12 @@ constexpr std::array kRtnOptions = {
     QuantizerOption{"scale", "f32", "f32|f16", "how scales are stored", ""},
 };
 
+constexpr QuantizerOption kInputsOption = {
+    "inputs", "float", "float|quantized|asymmetric",
+    "on which samples are learnt from: inputs of the layer in the float model; those that the quantized layers before "
+    "it make; the same, with the float model's results as target",
+    ""};
+
 constexpr std::array kGptqOptions = {
     kRtnOptions[1],
     kRtnOptions[2],
@@ -29,6 +35,7 @@ constexpr std::array kGptqOptions = {
                     "original weights",
                     ""},
     QuantizerOption{"damp", "0.01", "number 0.000001..10", "part of the mean diagonal added to the diagonal", ""},
+    kInputsOption,
 };
 
 constexpr std::array kAdaRoundOptions = {
@@ -40,6 +47,7 @@ constexpr std::array kAdaRoundOptions = {
     QuantizerOption{"steps", "2000", "integer 1..100000", "of the descent", ""},
     QuantizerOption{"weight", "10", "number 0..100000",
                     "of the term that drives roundings up or down, against the layer's relative error", ""},
+    kInputsOption,
 };
 
 constexpr std::array kAutoOptions = {
@@ -67,6 +75,15 @@ constexpr std::array kAny4Options = {
     kKMeansOptions[1],
     QuantizerOption{"init", "quantile", "linear|quantile|density|kmeans++|dp",
                     "first levels of the iteration; dp: the exact optimum, without iteration", ""},
+    QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets of groups are stored", ""},
+};
+
+constexpr std::array kLloydOptions = {
+    QuantizerOption{"per", "tensor", "tensor|channel", "what shares one table when there are no groups", ""},
+    QuantizerOption{"prior", "gauss", "gauss|laplace|best",
+                    "the distribution for which levels are optimal; best: of the two that which errs less", ""},
+    QuantizerOption{"fit", "moments", "moments|mse",
+                    "how levels are placed: by mean and deviation; from there on for the least squared error", ""},
     QuantizerOption{"scale", "f32", "f32|f16", "how scales and offsets of groups are stored", ""},
 };
 
@@ -138,7 +155,7 @@ constexpr std::array kGgufOptions = {
 
 constexpr std::string_view kGgufTypes =
     "q4_0|q4_1|q5_0|q5_1|q8_0|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|tq1_0|tq2_0|q1_0|q2_0|mxfp4|nvfp4|"
-    "q2_K_S|q3_K_S|q3_K_M|q3_K_L|q4_K_S|q4_K_M|q5_K_S|q5_K_M";
+    "q2_K_S|q2_K_M|q3_K_S|q3_K_M|q3_K_L|q4_K_S|q4_K_M|q5_K_S|q5_K_M";
 
 }  // namespace
 
@@ -177,6 +194,15 @@ std::span<const QuantizerInfo> quantizers() {
                     .options = kAny4Options,
                     .quantize = quantize_any4,
                     .formats = "t<bits>g<size>o, t<bits>c without groups; .f16 appended with scale"},
+      QuantizerInfo{.name = "lloyd",
+                    .summary = "the levels with the least squared error for normal or Laplace weights",
+                    .paper = "Max 1960, IRE Trans. Inform. Theory 6(1); Lloyd 1982",
+                    .min_bits = 2,
+                    .max_bits = 8,
+                    .groups = true,
+                    .options = kLloydOptions,
+                    .quantize = quantize_lloyd,
+                    .formats = "t<bits>t, t<bits>c; t<bits>g<size>o, .f16 appended with scale"},
       QuantizerInfo{.name = "entropy",
                     .summary = "a table in which every code is used equally often: codes of maximal entropy",
                     .paper = "Messerschmitt 1971, IEEE Trans. Inform. Theory 17(5)",

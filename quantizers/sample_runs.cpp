@@ -7,6 +7,15 @@
 #include "kernels/base/error.h"
 
 namespace qb {
+
+void check_samples(const Model& model, const Tensor& samples) {
+  if (samples.rank() == 0 || samples.shape[0] == 0)
+    throw DataError(fmt::format("model '{}': the quantizer needs calibration samples and there are none", model.name));
+  if (model.graph.inputs.size() != 1)
+    throw DataError(fmt::format("model '{}' takes {} inputs; calibration samples are for models with one", model.name,
+                                model.graph.inputs.size()));
+}
+
 Tensor sample_rows(const Tensor& samples, std::int64_t begin, std::int64_t count) {
   Shape shape = samples.shape;
   const std::size_t row_bytes = samples.bytes.size() / std::size_t(shape[0]);
@@ -18,8 +27,7 @@ Tensor sample_rows(const Tensor& samples, std::int64_t begin, std::int64_t count
 
 void run_samples(const Model& model, const Tensor& samples, int threads,
                  const std::function<ExecutorObserver(const Executor&)>& watch) {
-  if (samples.rank() == 0 || samples.shape[0] == 0)
-    throw DataError(fmt::format("model '{}': the quantizer needs calibration samples and there are none", model.name));
+  check_samples(model, samples);
   const std::int64_t count = samples.shape[0], whole = count - count % kCalibrationBatch;
   const auto run = [&](std::int64_t begin, std::int64_t end, std::int64_t batch) {
     ExecutorOptions options;

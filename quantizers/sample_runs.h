@@ -9,6 +9,9 @@ namespace qb {
 
 inline constexpr std::int64_t kCalibrationBatch = 32;  ///< samples that run together; the last batch may be smaller
 
+/// Throws DataError for an empty set, and for a model that takes more than one input.
+void check_samples(const Model& model, const Tensor& samples);
+
 /// Samples [begin, begin + count) as a tensor of their own.
 Tensor sample_rows(const Tensor& samples, std::int64_t begin, std::int64_t count);
 

@@ -201,9 +201,11 @@ class Drawing {
     text += text_at((frame_.left + frame_.right) / 2, frame_.bottom + 33, "axis middle",
                     "median latency of one batch (log)");
     const double middle = (frame_.top + frame_.bottom) / 2, across = frame_.left - kLeft + 13;
-    text +=
-        fmt::format("<text transform=\"translate({:.1f} {:.1f}) rotate(-90)\" class=\"axis middle\">{}</text>\n",
-                    across, middle, language ? "perplexity (log, less is better)" : "top-1 accuracy (log of errors)");
+    text += fmt::format("<text transform=\"translate({:.1f} {:.1f}) rotate(-90)\" class=\"axis middle\">{}</text>\n",
+                        across, middle,
+                        language                                     ? "perplexity (log, less is better)"
+                        : panel_.drawn.front().metric == "agreement" ? "agreement with float (log of changes)"
+                                                                     : "top-1 accuracy (log of errors)");
     return text;
   }
 

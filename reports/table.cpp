@@ -22,7 +22,7 @@ double mean(const std::vector<double>& values) {
   return values.empty() ? kMissing : sum / double(values.size());
 }
 
-void judge(const Measurement& m, SummaryRow& row) {
+void judge(const Measurement& m, std::string_view data, SummaryRow& row) {
   const ItemColumns& items = m.items;
   const std::size_t n = items.index.size();
   if (n == 0) return;
@@ -49,7 +49,7 @@ void judge(const Measurement& m, SummaryRow& row) {
     row.accuracy = perplexity_interval(items.log_likelihood);
     row.float_accuracy = perplexity_interval(items.float_log_likelihood).value;
   } else {
-    row.metric = "top-1";
+    row.metric = data == "generated" ? "agreement" : "top-1";
     row.accuracy = wilson(hits, row.samples);
     row.float_accuracy = double(float_hits) / double(n);
   }
@@ -86,7 +86,7 @@ SummaryRow summary_row(const PlanRow& plan, const Measurement* m) {
   row.noise = m->noise.marked;
   if (!m->reason.empty()) row.reason = m->reason;
   if (m->outcome != Outcome::ok) return row;
-  judge(*m, row);
+  judge(*m, plan.unit.model.dataset.kind, row);
   time(*m, row);
   weigh(*m, row);
   row.output_sqnr_db = m->output_sqnr_db;

@@ -13,12 +13,14 @@ namespace qb {
 struct SummaryRow {
   Combination combination;
   std::string unit, machine_key, dataset;
-  std::string status;           ///< name_of(Outcome), or "pending"; only "ok" rows carry numbers
-  std::string reason;           ///< why not ok
-  std::string kernels, metric;  ///< metric is "top-1" or "perplexity", of which less is better; empty when not judged
-  std::string noise;            ///< why the timing counts as noisy; empty when quiet
-  std::string stopped_by;       ///< of the hot timing
-  Estimate accuracy;            ///< top-1 (Wilson 95 %) or perplexity (±1.96 standard errors)
+  std::string status;  ///< name_of(Outcome), or "pending"; only "ok" rows carry numbers
+  std::string reason;  ///< why not ok
+  /// metric is "top-1", "agreement" (top-1 where the answers are the float model's own) or "perplexity", of which less
+  /// is better; empty when not judged.
+  std::string kernels, metric;
+  std::string noise;                 ///< why the timing counts as noisy; empty when quiet
+  std::string stopped_by;            ///< of the hot timing
+  Estimate accuracy;                 ///< top-1 or agreement (Wilson 95 %) or perplexity (±1.96 standard errors)
   double float_accuracy = kMissing;  ///< of the float model on the same samples
   Estimate top5;                     ///< share of samples whose target is among the five best (Wilson 95 %)
   double float_top5 = kMissing;

@@ -35,7 +35,8 @@ std::string accuracy_text(const SummaryRow& row) {
   if (row.metric == "perplexity")
     return std::isfinite(a.low) ? fmt::format("ppl {:.3f} [{:.3f}, {:.3f}]", a.value, a.low, a.high)
                                 : fmt::format("ppl {:.3f}", a.value);
-  return fmt::format("{:.2f} % [{:.2f}, {:.2f}]", 100 * a.value, 100 * a.low, 100 * a.high);
+  return fmt::format("{}{:.2f} % [{:.2f}, {:.2f}]", row.metric == "agreement" ? "agrees " : "", 100 * a.value,
+                     100 * a.low, 100 * a.high);
 }
 
 std::string change_text(const SummaryRow& row) {
@@ -135,8 +136,9 @@ std::string constant_axes(std::span<const SummaryRow> rows) {
 std::span<const ShownColumn> shown_columns() {
   using Row = SummaryRow;
   static constexpr ShownColumn table[] = {
-      {Part::bargain, "accuracy", "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors", 1,
-       accuracy_text},
+      {Part::bargain, "accuracy",
+       "top-1 with Wilson's 95 % interval, or perplexity (ppl) ± 1.96 standard errors; 'agrees': samples are generated and have no answers but the float model's own, so that this is the share of its answers that are kept",
+       1, accuracy_text},
       {Part::bargain, "to float",
        "accuracy minus that of the float model on the same samples, in percentage points (pp) or perplexity", 4,
        change_text},

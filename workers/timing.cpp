@@ -119,8 +119,10 @@ std::vector<double> time_shares(Executor& executor, const Tensor& input) {
   for (int run = 0; run < kRuns; ++run) executor.run(input);
   executor.observe({});
   std::vector<double> shares;
+  std::map<std::string_view, int> pieces;  // rows of the same node, which share its time evenly
+  for (const ExecutorLayer& layer : executor.layers()) ++pieces[layer.node_name];
   for (const ExecutorLayer& layer : executor.layers())
-    shares.push_back(all > 0 ? spent[layer.node_name] / all : kMissing);
+    shares.push_back(all > 0 ? spent[layer.node_name] / all / pieces[layer.node_name] : kMissing);
   return shares;
 }
 

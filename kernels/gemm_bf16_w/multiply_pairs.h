@@ -27,17 +27,13 @@ struct PairSums {
   __m512 sum[kRows][kVectors];
 
   QB_INLINE void half(std::int64_t t) { next = a + t; }
-  template <int kPair>
-  QB_INLINE void pair() {
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      both[i.value] = broadcast_pair(next + i.value * a_stride + 2 * kPair);
-    });
+  QB_INLINE void pair(int pair) {
+    QB_UNROLL for (int i = 0; i < kRows; ++i) both[i] = broadcast_pair(next + i * a_stride + 2 * pair);
   }
-  template <int kVector, int kShift, class Decoder>
-  QB_INLINE void take(const Decoder& decoder, __m512i word) {
-    const __m512i levels = decoder.template pair<kShift>(word, kVector);
-    unrolled<0, kRows>([&](auto i)
-                           __attribute__((always_inline)) { add_pairs(sum[i.value][kVector], both[i.value], levels); });
+  template <class Decoder>
+  QB_INLINE void take(const Decoder& decoder, __m512i word, int v, int shift) {
+    const __m512i levels = decoder.pair(word, v, shift);
+    QB_UNROLL for (int i = 0; i < kRows; ++i) add_pairs(sum[i][v], both[i], levels);
   }
 };
 
@@ -53,23 +49,17 @@ __attribute__((noinline)) void multiply_few_rows(const GemmArgs& args, std::int6
   sums.a = a;
   sums.a_stride = args.a_stride;
   for (bool first = true; !cursor.done(); first = false) {
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      unrolled<0, kVectors>([&](auto v)
-                                __attribute__((always_inline)) { sums.sum[i.value][v.value] = _mm512_setzero_ps(); });
-    });
+    QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) sums.sum[i][v] =
+        _mm512_setzero_ps();
     begin_segment(cursor, decoder);
     __m512 scale[kVectors];
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      scale[v.value] = load_scales<Avx512>(w.scale, cursor.parameters, v.value);
-    });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) scale[v] = load_scales<Avx512>(w.scale, cursor.parameters, v);
     take_segment<Avx512, kVectors>(cursor, decoder, sums);
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-        float* place = y + i.value * args.y_stride + 16 * v.value;
-        const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(place);
-        _mm512_storeu_ps(place, _mm512_fmadd_ps(sums.sum[i.value][v.value], scale[v.value], before));
-      });
-    });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) QB_UNROLL for (int i = 0; i < kRows; ++i) {
+      float* place = y + i * args.y_stride + 16 * v;
+      const __m512 before = first ? _mm512_setzero_ps() : _mm512_loadu_ps(place);
+      _mm512_storeu_ps(place, _mm512_fmadd_ps(sums.sum[i][v], scale[v], before));
+    }
   }
 }
 
@@ -91,6 +81,9 @@ void fill_pair_tile(const PairTile& tile) {
   __m512 sum[kRows][kVectors];
   QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] =
       _mm512_setzero_ps();
+  // Rows of y that lie a power of two apart share few sets of a cache: without this each tile ends waiting for them.
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v)
+      __builtin_prefetch(tile.y + i * tile.y_stride + 16 * v, 1);
   const unsigned char* w = tile.w;
   for (std::int64_t p = 0; p < tile.pairs; ++p, w += 64 * kVectors) {
     __m512i column[kVectors];
@@ -130,12 +123,11 @@ struct PairStrip {
   unsigned char* out = nullptr;
 
   QB_INLINE void half(std::int64_t) {}
-  template <int kPair>
-  QB_INLINE void pair() {}
-  template <int kVector, int kShift, class Decoder>
-  QB_INLINE void take(const Decoder& decoder, __m512i word) {
-    _mm512_store_si512(out + 64 * kVector, decoder.template pair<kShift>(word, kVector));
-    if constexpr (kVector + 1 == kVectors) out += 64 * kVectors;
+  QB_INLINE void pair(int) {}
+  template <class Decoder>
+  QB_INLINE void take(const Decoder& decoder, __m512i word, int v, int shift) {
+    _mm512_store_si512(out + 64 * v, decoder.pair(word, v, shift));
+    if (v + 1 == kVectors) out += 64 * kVectors;
   }
 };
 
@@ -149,10 +141,8 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, PairStrip<kVectors>& stri
     strip.pairs[strip.segments] = strip.out;
     begin_segment(cursor, decoder);
     take_segment<Avx512, kVectors>(cursor, decoder, strip);
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      Avx512::store(strip.scales[strip.segments] + 16 * v.value,
-                    load_scales<Avx512>(cursor.w->scale, cursor.parameters, v.value));
-    });
+    for (int v = 0; v < kVectors; ++v)
+      Avx512::store(strip.scales[strip.segments] + 16 * v, load_scales<Avx512>(cursor.w->scale, cursor.parameters, v));
     strip.lengths[strip.segments++] = length;
     strip.depth += length;
   }
@@ -163,9 +153,7 @@ template <int kVectors>
 void refer_to_strip(PanelCursor& cursor, PairStrip<kVectors>& strip) {
   const std::int64_t length = cursor.segment();
   strip.pairs[0] = cursor.stream + 2 * cursor.width * cursor.t;
-  unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-    Avx512::store(strip.scales[0] + 16 * v.value, _mm512_set1_ps(1.0f));
-  });
+  for (int v = 0; v < kVectors; ++v) Avx512::store(strip.scales[0] + 16 * v, _mm512_set1_ps(1.0f));
   strip.lengths[0] = strip.depth = length;
   strip.segments = 1;
   cursor.t += length;

@@ -1,6 +1,6 @@
 // Codes of weight_panels.h become pairs of bf16, as vdpbf16ps takes them. As decoders.h, with
 // - kCheap: decoding once for four rows costs less than writing to a strip and reading from it;
-// - pair<kShift>(word, v): two bf16 in each 32 bits, from the codes at bit kShift of each 16.
+// - pair(word, v, shift): two bf16 in each 32 bits, from the codes at bit `shift` of each 16.
 // Included under instruction-set flags: everything is anonymous and inlined.
 #pragma once
 #include "kernels/gemm_f32_f32/vector_avx512.h"
@@ -20,12 +20,6 @@ QB_INLINE __m512i load_bf16_levels(const WeightPanels& w, int first) {
   const __m512i low = _mm512_srli_epi32(_mm512_loadu_si512(w.table + first), 16);
   const __m512i high = _mm512_srli_epi32(_mm512_loadu_si512(w.table + first + 16), 16);
   return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)), _mm512_cvtepi32_epi16(high), 1);
-}
-
-template <int kShift>
-QB_INLINE __m512i right_halves(__m512i word) {
-  if constexpr (kShift == 0) return word;
-  return _mm512_srli_epi16(word, kShift);
 }
 
 /// The levels of bf16 whose codes are the low bits of each 16, from a table with 32 levels in each register. The
@@ -61,12 +55,11 @@ struct PairLevels {
   __m512i table[kTables];
 
   QB_INLINE explicit PairLevels(const WeightPanels& w) {
-    unrolled<0, kTables>([&](auto i) { table[i.value] = load_bf16_levels(w, 32 * i.value); });
+    QB_UNROLL for (int i = 0; i < kTables; ++i) table[i] = load_bf16_levels(w, 32 * i);
   }
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE __m512i pair(__m512i word, int) const {
-    return look_up_pairs<kBits>(table, right_halves<kShift>(word));
+  QB_INLINE __m512i pair(__m512i word, int, int shift) const {
+    return look_up_pairs<kBits>(table, Avx512::right_halves(word, shift));
   }
 };
 
@@ -80,10 +73,9 @@ struct PairMagnitudes {
 
   QB_INLINE explicit PairMagnitudes(const WeightPanels& w) : magnitudes(w) {}
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE __m512i pair(__m512i word, int v) const {
-    const __m512i magnitude = magnitudes.template pair<kShift>(word, v);
-    const __m512i sign_at_top = kShift == 8 ? word : _mm512_slli_epi16(word, 8 - kShift);
+  QB_INLINE __m512i pair(__m512i word, int v, int shift) const {
+    const __m512i magnitude = magnitudes.pair(word, v, shift);
+    const __m512i sign_at_top = Avx512::left_halves(word, 8 - shift);
     return Avx512::masked_or(sign_at_top, _mm512_set1_epi16(std::int16_t(0x8000)), magnitude);
   }
 };
@@ -97,10 +89,9 @@ struct PairIntegers {
 
   QB_INLINE explicit PairIntegers(const WeightPanels& w) : integers(w) {}
   QB_INLINE void begin_group(const unsigned char* parameters) { integers.begin_group(parameters); }
-  template <int kShift>
-  QB_INLINE __m512i pair(__m512i word, int v) const {
-    const __m512i low = _mm512_castps_si512(integers.template low<kShift>(word, v));
-    const __m512i high = _mm512_castps_si512(integers.template high<kShift>(word, v));
+  QB_INLINE __m512i pair(__m512i word, int v, int shift) const {
+    const __m512i low = _mm512_castps_si512(integers.low(word, v, shift));
+    const __m512i high = _mm512_castps_si512(integers.high(word, v, shift));
     return _mm512_or_si512(_mm512_srli_epi32(low, 16), high);
   }
 };
@@ -122,17 +113,16 @@ struct PairDifferences {
       __builtin_memcpy(&bits, &difference, sizeof bits);
       levels[i] = std::uint16_t(bits >> 16);
     }
-    unrolled<0, 2>([&](auto i) { table[i.value] = _mm512_load_si512(levels + 32 * i.value); });
+    QB_UNROLL for (int i = 0; i < 2; ++i) table[i] = _mm512_load_si512(levels + 32 * i);
   }
   QB_INLINE void begin_group(const unsigned char* parameters) {
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      const __m512i own = Avx512::from_bytes(parameters + zeros_at + 16 * v.value);
-      zero[v.value] = _mm512_or_si512(own, _mm512_slli_epi32(own, 16));
-    });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const __m512i own = Avx512::from_bytes(parameters + zeros_at + 16 * v);
+      zero[v] = _mm512_or_si512(own, _mm512_slli_epi32(own, 16));
+    }
   }
-  template <int kShift>
-  QB_INLINE __m512i pair(__m512i word, int v) const {
-    const __m512i code = _mm512_and_si512(right_halves<kShift>(word), _mm512_set1_epi16((1 << kBits) - 1));
+  QB_INLINE __m512i pair(__m512i word, int v, int shift) const {
+    const __m512i code = _mm512_and_si512(Avx512::right_halves(word, shift), _mm512_set1_epi16((1 << kBits) - 1));
     return look_up_pairs<6>(table, _mm512_sub_epi16(code, zero[v]));
   }
 };
@@ -144,10 +134,7 @@ struct PairValues {
   static constexpr bool kCheap = true;
   QB_INLINE explicit PairValues(const WeightPanels&) {}
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE __m512i pair(__m512i word, int) const {
-    return word;
-  }
+  QB_INLINE __m512i pair(__m512i word, int, int) const { return word; }
 };
 
 }  // namespace

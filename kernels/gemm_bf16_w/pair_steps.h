@@ -23,15 +23,12 @@ struct PairSteps {
     static constexpr int kRows = kRegisters == 1 ? 4 : kRegisters == 2 ? 2 : 0;
     __m512i levels[kRegisters];
     QB_INLINE explicit Table(const unsigned char* table) {
-      unrolled<0, kRegisters>([&](auto i) __attribute__((always_inline)) {
-        levels[i.value] = _mm512_loadu_si512(table + 64 * i.value);
-      });
+      QB_UNROLL for (int i = 0; i < kRegisters; ++i) levels[i] = _mm512_loadu_si512(table + 64 * i);
     }
   };
 
-  template <int kStep>
-  static QB_INLINE Values levels(const Table& table, __m512i words) {
-    return look_up_pairs<kBits>(table.levels, right_halves<kStep * kBits>(words));
+  static QB_INLINE Values levels(const Table& table, __m512i words, int step) {
+    return look_up_pairs<kBits>(table.levels, Avx512::right_halves(words, step * kBits));
   }
   static QB_INLINE Values load(const std::uint16_t* a) { return _mm512_loadu_si512(a); }
   static QB_INLINE void store(std::uint16_t* to, Values values) { _mm512_storeu_si512(to, values); }

@@ -8,6 +8,9 @@ namespace qb {
 /// channel or tensor.
 bool gemm_bf16_w_accepts(const QuantFormat& format, std::int64_t k);
 
+/// Floats of 8 bits only.
+bool gemm_bf16_w_accepts_fp8(const QuantFormat& format, std::int64_t k);
+
 Buffer prepare_bf16_w_ref(const PackedMatrix& weights);
 template <std::int64_t kLanes, int kTableElementBits = 32>
 Buffer prepare_bf16_w(const PackedMatrix& weights) {

@@ -40,6 +40,9 @@ void fill_tile(const Tile& tile) {
     const bool fresh = tile.first || tile.scale;
     sum[i][v] = fresh ? Vector::zero() : Vector::load_first(tile.y + i * tile.y_stride + v * kLanes, columns_of(v));
   }
+  // Rows of y that lie a power of two apart share few sets of a cache: without this each tile ends waiting for them.
+  QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v)
+      __builtin_prefetch(tile.y + i * tile.y_stride + v * kLanes, 1);
   const float* w = tile.w;
   for (std::int64_t t = 0; t < tile.depth; ++t, w += tile.w_stride) {
     Floats column[kVectors];

@@ -55,26 +55,12 @@ struct Avx2 {
   static QB_INLINE Words masked_or(Words a, Words mask, Words bits) {
     return _mm256_or_si256(_mm256_and_si256(a, mask), bits);
   }
-  template <int kCount>
-  static QB_INLINE Words right(Words a) {
-    if constexpr (kCount == 0) return a;
-    return _mm256_srli_epi32(a, kCount);
+  static QB_INLINE Words right(Words a, int count) { return Words(__v8su(a) >> count); }
+  static QB_INLINE Words left(Words a, int count) { return Words(__v8su(a) << count); }
+  static QB_INLINE Words right_halves(Words a, int count) {  ///< each 16 bits by themselves
+    return Words(__v16hu(a) >> std::uint16_t(count));
   }
-  template <int kCount>
-  static QB_INLINE Words left(Words a) {
-    if constexpr (kCount == 0) return a;
-    return _mm256_slli_epi32(a, kCount);
-  }
-  template <int kCount>
-  static QB_INLINE Words right_halves(Words a) {  ///< each 16 bits by themselves
-    return _mm256_srli_epi16(a, kCount);
-  }
-  template <int kCount>
-  static QB_INLINE Words left_halves(Words a) {
-    return _mm256_slli_epi16(a, kCount);
-  }
-  static QB_INLINE Words right_halves_by(Words a, int count) { return _mm256_srl_epi16(a, _mm_cvtsi32_si128(count)); }
-  static QB_INLINE Words left_halves_by(Words a, int count) { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(count)); }
+  static QB_INLINE Words left_halves(Words a, int count) { return Words(__v16hu(a) << std::uint16_t(count)); }
   static QB_INLINE Words right_signed(Words a, Words counts) { return _mm256_srav_epi32(a, counts); }
   static QB_INLINE Floats as_floats(Words a) { return _mm256_castsi256_ps(a); }
 
@@ -83,7 +69,7 @@ struct Avx2 {
   }
   /// To nearest, ties to even; finite values.
   static QB_INLINE Floats round_to_bf16(Floats a) {
-    const Words bits = _mm256_castps_si256(a), odd = both(right<16>(bits), all_words(1));
+    const Words bits = _mm256_castps_si256(a), odd = both(right(bits, 16), all_words(1));
     const Words up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, all_words(0x7fff)));
     return as_floats(both(up, all_words(0xffff0000u)));
   }

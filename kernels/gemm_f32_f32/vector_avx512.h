@@ -57,26 +57,12 @@ struct Avx512 {
   static QB_INLINE Words masked_or(Words a, Words mask, Words bits) {
     return _mm512_ternarylogic_epi32(a, mask, bits, 0xea);
   }
-  template <int kCount>
-  static QB_INLINE Words right(Words a) {
-    if constexpr (kCount == 0) return a;
-    return _mm512_srli_epi32(a, kCount);
+  static QB_INLINE Words right(Words a, int count) { return Words(__v16su(a) >> count); }
+  static QB_INLINE Words left(Words a, int count) { return Words(__v16su(a) << count); }
+  static QB_INLINE Words right_halves(Words a, int count) {  ///< each 16 bits by themselves
+    return Words(__v32hu(a) >> std::uint16_t(count));
   }
-  template <int kCount>
-  static QB_INLINE Words left(Words a) {
-    if constexpr (kCount == 0) return a;
-    return _mm512_slli_epi32(a, kCount);
-  }
-  template <int kCount>
-  static QB_INLINE Words right_halves(Words a) {  ///< each 16 bits by themselves
-    return _mm512_srli_epi16(a, kCount);
-  }
-  template <int kCount>
-  static QB_INLINE Words left_halves(Words a) {
-    return _mm512_slli_epi16(a, kCount);
-  }
-  static QB_INLINE Words right_halves_by(Words a, int count) { return _mm512_srl_epi16(a, _mm_cvtsi32_si128(count)); }
-  static QB_INLINE Words left_halves_by(Words a, int count) { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(count)); }
+  static QB_INLINE Words left_halves(Words a, int count) { return Words(__v32hu(a) << std::uint16_t(count)); }
   static QB_INLINE Words right_signed(Words a, Words counts) { return _mm512_srav_epi32(a, counts); }
   static QB_INLINE Floats as_floats(Words a) { return _mm512_castsi512_ps(a); }
 
@@ -85,7 +71,7 @@ struct Avx512 {
   }
   /// To nearest, ties to even; finite values.
   static QB_INLINE Floats round_to_bf16(Floats a) {
-    const Words bits = _mm512_castps_si512(a), odd = both(right<16>(bits), all_words(1));
+    const Words bits = _mm512_castps_si512(a), odd = both(right(bits, 16), all_words(1));
     const Words up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, all_words(0x7fff)));
     return as_floats(both(up, all_words(0xffff0000u)));
   }

@@ -15,9 +15,8 @@ requires(kBits > 4) struct ChannelTable<Avx512, kBits> {
   __m512 levels[kRegisters];
 
   QB_INLINE explicit ChannelTable(const unsigned char* table) {
-    unrolled<0, kRegisters>([&](auto i) __attribute__((always_inline)) {
-      levels[i.value] = _mm512_loadu_ps(reinterpret_cast<const float*>(table) + 16 * i.value);
-    });
+    QB_UNROLL for (int i = 0; i < kRegisters; ++i) levels[i] =
+        _mm512_loadu_ps(reinterpret_cast<const float*>(table) + 16 * i);
   }
   /// Levels of the kCount registers from kFirst on, by the low bits of each word.
   template <int kFirst, int kCount>

@@ -4,8 +4,8 @@
 // A decoder is a struct with
 // - kBits of a code; 0: as WeightPanels says, for decoders that gather, beside which the time of shifting is small;
 // - begin_group(parameters): reads what columns have of their own, for the panel's vectors;
-// - low<kShift>(word, v), high<kShift>(word, v): the levels of vector v whose codes stand at bit kShift, or 16 above
-//   it, in each 32 bits of `word`. What stands above the code is anything.
+// - low(word, v, shift), high(word, v, shift): the levels of vector v whose codes stand at bit `shift`, or 16 above
+//   it, in each 32 bits of `word`. What stands above the code is anything. Loops over `shift` are unrolled.
 #pragma once
 #include "kernels/gemm_f32_f32/inlining.h"
 #include "kernels/gemm_f32_w/weight_panels.h"
@@ -13,21 +13,6 @@
 namespace qb {
 
 namespace {
-
-/// A constant that a function can take.
-template <int kValue>
-struct Constant {
-  static constexpr int value = kValue;
-};
-
-/// body(Constant<kBegin>), ..., body(Constant<kEnd - 1>), unrolled before anything else is optimized.
-template <int kBegin, int kEnd, class Body>
-QB_INLINE void unrolled(const Body& body) {
-  if constexpr (kBegin < kEnd) {
-    body(Constant<kBegin>{});
-    unrolled<kBegin + 1, kEnd>(body);
-  }
-}
 
 /// The scales (or offsets) of one vector of columns.
 template <class Vector>
@@ -55,13 +40,9 @@ struct FewLevels {
 
   QB_INLINE explicit FewLevels(const WeightPanels& w) : table(Vector::load_table(w.table)) {}
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int) const {
-    return Vector::look_up(table, Vector::template right<kShift>(word));
-  }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int) const {
-    return Vector::look_up(table, Vector::template right<kShift + 16>(word));
+  QB_INLINE Floats low(Words word, int, int shift) const { return Vector::look_up(table, Vector::right(word, shift)); }
+  QB_INLINE Floats high(Words word, int, int shift) const {
+    return Vector::look_up(table, Vector::right(word, shift + 16));
   }
 };
 
@@ -76,14 +57,10 @@ struct ManyLevels {
 
   QB_INLINE explicit ManyLevels(const WeightPanels& w) : table(w.table), mask(Vector::all_words((1u << w.bits) - 1u)) {}
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int) const {
-    return Vector::gather(table, Vector::both(Vector::template right<kShift>(word), mask));
+  QB_INLINE Floats low(Words word, int, int shift) const {
+    return Vector::gather(table, Vector::both(Vector::right(word, shift), mask));
   }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int v) const {
-    return low<kShift + 16>(word, v);
-  }
+  QB_INLINE Floats high(Words word, int v, int shift) const { return low(word, v, shift + 16); }
 };
 
 /// Levels by a table of each column, [level][width].
@@ -100,15 +77,11 @@ struct ColumnLevels {
   QB_INLINE explicit ColumnLevels(const WeightPanels& w)
       : mask(Vector::all_words(((1u << w.bits) - 1u) << kLogWidth)) {}
   QB_INLINE void begin_group(const unsigned char* parameters) { table = reinterpret_cast<const float*>(parameters); }
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int v) const {
-    const Words row = Vector::template left<kLogWidth>(Vector::template right<kShift>(word));
+  QB_INLINE Floats low(Words word, int v, int shift) const {
+    const Words row = Vector::left(Vector::right(word, shift), kLogWidth);
     return Vector::gather(table + v * Vector::kLanes, Vector::either(Vector::both(row, mask), Vector::lane_numbers()));
   }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int v) const {
-    return low<kShift + 16>(word, v);
-  }
+  QB_INLINE Floats high(Words word, int v, int shift) const { return low(word, v, shift + 16); }
 };
 
 /// code - zero: the code becomes the low mantissa bits of 2^23, and 2^23 + zero is subtracted; exact.
@@ -123,27 +96,21 @@ struct Integers {
 
   QB_INLINE explicit Integers(const WeightPanels& w)
       : zeros_at(bytes_of_scale(w.scale) * (1 + w.offsets) * kVectors * Vector::kLanes), own_zeros(w.zeros != 0) {
-    unrolled<0, kVectors>([&](auto v) { zero[v.value] = Vector::all(0x1p23f + w.zero); });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) zero[v] = Vector::all(0x1p23f + w.zero);
   }
   QB_INLINE void begin_group(const unsigned char* parameters) {
     if (!own_zeros) return;
-    unrolled<0, kVectors>([&](auto v) {
-      const Floats own = Vector::to_floats(Vector::from_bytes(parameters + zeros_at + v.value * Vector::kLanes));
-      zero[v.value] = Vector::add(Vector::all(0x1p23f), own);
-    });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const Floats own = Vector::to_floats(Vector::from_bytes(parameters + zeros_at + v * Vector::kLanes));
+      zero[v] = Vector::add(Vector::all(0x1p23f), own);
+    }
   }
   QB_INLINE Floats value_of(Words code, int v) const {
     const Words mask = Vector::all_words((1u << kBits) - 1u), two_to_23 = Vector::all_words(0x4b000000u);
     return Vector::subtract(Vector::as_floats(Vector::masked_or(code, mask, two_to_23)), zero[v]);
   }
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int v) const {
-    return value_of(Vector::template right<kShift>(word), v);
-  }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int v) const {
-    return value_of(Vector::template right<kShift + 16>(word), v);
-  }
+  QB_INLINE Floats low(Words word, int v, int shift) const { return value_of(Vector::right(word, shift), v); }
+  QB_INLINE Floats high(Words word, int v, int shift) const { return value_of(Vector::right(word, shift + 16), v); }
 };
 
 /// Floats of 6 or 8 bits: sign, exponent and mantissa move to where float32 has them; the product with a power of two
@@ -164,14 +131,8 @@ struct SmallFloats {
   QB_INLINE Floats value_of(Words sign_at_top) const {
     return Vector::multiply(Vector::as_floats(Vector::both(Vector::right_signed(sign_at_top, shift), mask)), factor);
   }
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int) const {
-    return value_of(Vector::template left<32 - kBits - kShift>(word));
-  }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int) const {
-    return value_of(Vector::template left<16 - kBits - kShift>(word));
-  }
+  QB_INLINE Floats low(Words word, int, int shift) const { return value_of(Vector::left(word, 32 - kBits - shift)); }
+  QB_INLINE Floats high(Words word, int, int shift) const { return value_of(Vector::left(word, 16 - kBits - shift)); }
 };
 
 /// bf16 values: the upper halves of float32.
@@ -183,12 +144,8 @@ struct Values {
 
   QB_INLINE explicit Values(const WeightPanels&) {}
   QB_INLINE void begin_group(const unsigned char*) {}
-  template <int kShift>
-  QB_INLINE Floats low(Words word, int) const {
-    return Vector::as_floats(Vector::template left<16>(word));
-  }
-  template <int kShift>
-  QB_INLINE Floats high(Words word, int) const {
+  QB_INLINE Floats low(Words word, int, int) const { return Vector::as_floats(Vector::left(word, 16)); }
+  QB_INLINE Floats high(Words word, int, int) const {
     return Vector::as_floats(Vector::both(word, Vector::all_words(0xffff0000u)));
   }
 };

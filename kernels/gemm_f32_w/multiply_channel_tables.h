@@ -52,9 +52,8 @@ struct FloatSteps {
   static constexpr int kElementBits = 32;          ///< of a code's place: an element of the vector of codes
   static constexpr int kWeights = Vector::kLanes;  ///< of a step
 
-  template <int kStep>
-  static QB_INLINE Values levels(const Table& table, typename Vector::Words words) {
-    return table.look_up(Vector::template right<kStep * kBits>(words));
+  static QB_INLINE Values levels(const Table& table, typename Vector::Words words, int step) {
+    return table.look_up(Vector::right(words, step * kBits));
   }
   static QB_INLINE Values load(const float* a) { return Vector::load(a); }
   static QB_INLINE void store(float* to, Values values) { Vector::store(to, values); }
@@ -110,22 +109,18 @@ QB_INLINE void take_chunk(const unsigned char* codes, const typename Steps::Tabl
                           typename Steps::Sums (&sums)[kRows][kTableColumns]) {
   using Panels = TablePanels<Steps>;
   typename Steps::Vector::Words words[kTableColumns];
-  unrolled<0, kTableColumns>([&](auto c) __attribute__((always_inline)) {
-    words[c.value] = Steps::Vector::load_words(codes + c.value * Panels::kLine);
-    if constexpr (kRows <= 2 && requires { Steps::Vector::keep(words[c.value]); }) Steps::Vector::keep(words[c.value]);
-  });
-  unrolled<0, Panels::kStepsPerChunk>([&](auto s) __attribute__((always_inline)) {
+  QB_UNROLL for (int c = 0; c < kTableColumns; ++c) {
+    words[c] = Steps::Vector::load_words(codes + c * Panels::kLine);
+    if constexpr (kRows <= 2 && requires { Steps::Vector::keep(words[c]); }) Steps::Vector::keep(words[c]);
+  }
+  QB_UNROLL for (int s = 0; s < Panels::kStepsPerChunk; ++s) {
     typename Steps::Values row[kRows];
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      row[i.value] = Steps::load(a + i.value * a_stride + s.value * Steps::kWeights);
-    });
-    unrolled<0, kTableColumns>([&](auto c) __attribute__((always_inline)) {
-      const auto levels = Steps::template levels<s.value>(tables[c.value], words[c.value]);
-      unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-        Steps::add_products(sums[i.value][c.value], row[i.value], levels);
-      });
-    });
-  });
+    QB_UNROLL for (int i = 0; i < kRows; ++i) row[i] = Steps::load(a + i * a_stride + s * Steps::kWeights);
+    QB_UNROLL for (int c = 0; c < kTableColumns; ++c) {
+      const auto levels = Steps::levels(tables[c], words[c], s);
+      QB_UNROLL for (int i = 0; i < kRows; ++i) Steps::add_products(sums[i][c], row[i], levels);
+    }
+  }
 }
 
 /// kRows rows from `row` on against four columns, whose codes become levels in registers.
@@ -147,10 +142,8 @@ void multiply_four_columns(const GemmArgs& args, std::int64_t row, std::int64_t 
     const std::int64_t left = w.chunks - chunk;
     const std::int64_t end = chunk + (left < Panels::kSegmentChunks ? left : Panels::kSegmentChunks);
     typename Steps::Sums sums[kRows][kTableColumns];
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      unrolled<0, kTableColumns>([&](auto c)
-                                     __attribute__((always_inline)) { sums[i.value][c.value] = Steps::zero(); });
-    });
+    QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int c = 0; c < kTableColumns; ++c) sums[i][c] =
+        Steps::zero();
     for (; chunk < end; ++chunk, codes += kTableColumns * Panels::kLine) {
       const Element* next = a + chunk * Panels::kChunkWeights;
       std::int64_t stride = args.a_stride;
@@ -161,9 +154,8 @@ void multiply_four_columns(const GemmArgs& args, std::int64_t row, std::int64_t 
       }
       take_chunk<Steps, kRows>(codes, tables, next, stride, sums);
     }
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      add_to_row<Steps>(args.y + (row + i.value) * args.y_stride + column, first, args.n_end - column, sums[i.value]);
-    });
+    QB_UNROLL for (int i = 0; i < kRows; ++i)
+        add_to_row<Steps>(args.y + (row + i) * args.y_stride + column, first, args.n_end - column, sums[i]);
   }
 }
 
@@ -192,10 +184,9 @@ void decode_column(const WeightPanels& w, std::int64_t column, std::int64_t chun
   const unsigned char* codes = codes_of<Steps>(w, block, chunk) + in_block * Panels::kLine;
   for (std::int64_t i = 0; i < chunks; ++i, codes += kTableColumns * Panels::kLine) {
     const auto words = Steps::Vector::load_words(codes);
-    unrolled<0, Panels::kStepsPerChunk>([&](auto s) __attribute__((always_inline)) {
-      Steps::store(levels, Steps::template levels<s.value>(table, words));
-      levels += Steps::kWeights;
-    });
+    QB_UNROLL for (int s = 0; s < Panels::kStepsPerChunk; ++s)
+        Steps::store(levels + s * Steps::kWeights, Steps::levels(table, words, s));
+    levels += Panels::kChunkWeights;
   }
 }
 

@@ -33,24 +33,19 @@ struct FloatSums {
     next = padded;
     next_stride = kHalf;
   }
-  template <int kPair>
-  QB_INLINE void pair() {
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      const float* row = next + i.value * next_stride;
-      even[i.value] = Vector::all(row[2 * kPair]);
-      odd[i.value] = Vector::all(row[2 * kPair + 1]);
-    });
+  QB_INLINE void pair(int pair) {
+    QB_UNROLL for (int i = 0; i < kRows; ++i) {
+      const float* row = next + i * next_stride;
+      even[i] = Vector::all(row[2 * pair]);
+      odd[i] = Vector::all(row[2 * pair + 1]);
+    }
   }
-  template <int kVector, int kShift, class Decoder>
-  QB_INLINE void take(const Decoder& decoder, Words word) {
-    const Floats low = decoder.template low<kShift>(word, kVector);
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      sum[i.value][kVector] = Vector::multiply_add(even[i.value], low, sum[i.value][kVector]);
-    });
-    const Floats high = decoder.template high<kShift>(word, kVector);
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      sum[i.value][kVector] = Vector::multiply_add(odd[i.value], high, sum[i.value][kVector]);
-    });
+  template <class Decoder>
+  QB_INLINE void take(const Decoder& decoder, Words word, int v, int shift) {
+    const Floats low = decoder.low(word, v, shift);
+    QB_UNROLL for (int i = 0; i < kRows; ++i) sum[i][v] = Vector::multiply_add(even[i], low, sum[i][v]);
+    const Floats high = decoder.high(word, v, shift);
+    QB_UNROLL for (int i = 0; i < kRows; ++i) sum[i][v] = Vector::multiply_add(odd[i], high, sum[i][v]);
   }
 };
 
@@ -70,23 +65,17 @@ __attribute__((noinline)) void multiply_few_rows(const GemmArgs& args, std::int6
   float padded[kRows * kChunk / 2];
   sums.padded = padded;
   for (bool first = true; !cursor.done(); first = false) {
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      unrolled<0, kVectors>([&](auto v)
-                                __attribute__((always_inline)) { sums.sum[i.value][v.value] = Vector::zero(); });
-    });
+    QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) sums.sum[i][v] =
+        Vector::zero();
     begin_segment(cursor, decoder);
     Floats scale[kVectors];
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      scale[v.value] = load_scales<Vector>(w.scale, cursor.parameters, v.value);
-    });
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) scale[v] = load_scales<Vector>(w.scale, cursor.parameters, v);
     take_segment<Vector, kVectors>(cursor, decoder, sums);
-    unrolled<0, kRows>([&](auto i) __attribute__((always_inline)) {
-      unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-        float* place = y + i.value * args.y_stride + v.value * kLanes;
-        const Floats before = first ? Vector::zero() : Vector::load(place);
-        Vector::store(place, Vector::multiply_add(sums.sum[i.value][v.value], scale[v.value], before));
-      });
-    });
+    QB_UNROLL for (int i = 0; i < kRows; ++i) QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      float* place = y + i * args.y_stride + v * kLanes;
+      const Floats before = first ? Vector::zero() : Vector::load(place);
+      Vector::store(place, Vector::multiply_add(sums.sum[i][v], scale[v], before));
+    }
   }
 }
 
@@ -105,14 +94,13 @@ struct Strip {
   float* out = nullptr;
 
   QB_INLINE void half(std::int64_t) {}
-  template <int kPair>
-  QB_INLINE void pair() {}
-  template <int kVector, int kShift, class Decoder>
-  QB_INLINE void take(const Decoder& decoder, typename Vector::Words word) {
-    float* place = out + kVector * Vector::kLanes;
-    Vector::store(place, decoder.template low<kShift>(word, kVector));
-    Vector::store(place + kWidth, decoder.template high<kShift>(word, kVector));
-    if constexpr (kVector + 1 == kVectors) out += 2 * kWidth;
+  QB_INLINE void pair(int) {}
+  template <class Decoder>
+  QB_INLINE void take(const Decoder& decoder, typename Vector::Words word, int v, int shift) {
+    float* place = out + v * Vector::kLanes;
+    Vector::store(place, decoder.low(word, v, shift));
+    Vector::store(place + kWidth, decoder.high(word, v, shift));
+    if (v + 1 == kVectors) out += 2 * kWidth;
   }
 };
 
@@ -121,16 +109,16 @@ template <class Vector, int kVectors>
 void add_offsets(const PanelCursor& cursor, Strip<Vector, kVectors>& strip, std::int64_t length) {
   const WeightPanels& w = *cursor.w;
   const unsigned char* offsets = cursor.parameters + bytes_of_scale(w.scale) * cursor.width;
-  unrolled<0, kVectors>([&](auto v) {
-    float* scales = strip.scales[strip.segments] + v.value * Vector::kLanes;
-    const auto scale = Vector::load(scales), offset = load_scales<Vector>(w.scale, offsets, v.value);
+  for (int v = 0; v < kVectors; ++v) {
+    float* scales = strip.scales[strip.segments] + v * Vector::kLanes;
+    const auto scale = Vector::load(scales), offset = load_scales<Vector>(w.scale, offsets, v);
     for (std::int64_t t = 0; t < length; ++t) {
-      float* level = strip.levels[strip.depth + t] + v.value * Vector::kLanes;
+      float* level = strip.levels[strip.depth + t] + v * Vector::kLanes;
       const auto value = Vector::add(Vector::multiply(Vector::load(level), scale), offset);
       Vector::store(level, w.rounds_values ? Vector::round_to_bf16(value) : value);
     }
     Vector::store(scales, Vector::all(1.0f));
-  });
+  }
 }
 
 /// Fills the strip with the next segments, as many as fit.
@@ -142,10 +130,9 @@ void fill_strip(PanelCursor& cursor, Decoder& decoder, Strip<Vector, kVectors>& 
     strip.out = strip.levels[strip.depth];
     begin_segment(cursor, decoder);
     take_segment<Vector, kVectors>(cursor, decoder, strip);
-    unrolled<0, kVectors>([&](auto v) {
-      Vector::store(strip.scales[strip.segments] + v.value * Vector::kLanes,
-                    load_scales<Vector>(cursor.w->scale, cursor.parameters, v.value));
-    });
+    for (int v = 0; v < kVectors; ++v)
+      Vector::store(strip.scales[strip.segments] + v * Vector::kLanes,
+                    load_scales<Vector>(cursor.w->scale, cursor.parameters, v));
     if (cursor.w->offsets) add_offsets(cursor, strip, length);
     strip.lengths[strip.segments++] = length;
     strip.depth += length;

@@ -49,26 +49,25 @@ QB_INLINE void enter_chunk(PanelCursor& cursor) {
   cursor.stream += 4 * (kBits > 0 ? kBits : w.bits) * cursor.width;
 }
 
-/// Takes the 8 pairs of half a chunk: sink.pair<i>() once, then sink.take<v, shift>(decoder, word) for each vector.
-template <class Vector, int kVectors, int kHalf, class Decoder, class Sink>
-QB_INLINE void take_half(const unsigned char* codes, const Decoder& decoder, Sink& sink) {
+/// Takes the 8 pairs of half a chunk: sink.pair(i) once, then sink.take(decoder, word, v, shift) for each vector.
+template <class Vector, int kVectors, class Decoder, class Sink>
+QB_INLINE void take_half(const unsigned char* codes, int half, const Decoder& decoder, Sink& sink) {
   constexpr int kBits = Decoder::kBits, kLine = 4 * Vector::kLanes;
-  unrolled<0, 8>([&](auto i) __attribute__((always_inline)) {
-    constexpr int kPair = i.value, kBit = (8 * kHalf + kPair) * kBits, kWord = kBit / 16, kShift = kBit % 16;
-    sink.template pair<kPair>();
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      const unsigned char* line = codes + (kWord * kVectors + v.value) * kLine;
-      const auto word = Vector::load_words(line);
-      if constexpr (kShift + kBits > 16) {
-        const auto rest = Vector::load_words(line + kVectors * kLine);
-        const auto joined = Vector::either(Vector::template right_halves<kShift>(word),
-                                           Vector::template left_halves<16 - kShift>(rest));
-        sink.template take<v.value, 0>(decoder, joined);
+  QB_UNROLL for (int pair = 0; pair < 8; ++pair) {
+    const int bit = (8 * half + pair) * kBits, shift = bit % 16;
+    const unsigned char* lines = codes + bit / 16 * kVectors * kLine;
+    sink.pair(pair);
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const auto word = Vector::load_words(lines + v * kLine);
+      if (shift + kBits > 16) {
+        const auto rest = Vector::load_words(lines + (kVectors + v) * kLine);
+        const auto joined = Vector::either(Vector::right_halves(word, shift), Vector::left_halves(rest, 16 - shift));
+        sink.take(decoder, joined, v, 0);
       } else {
-        sink.template take<v.value, kShift>(decoder, word);
+        sink.take(decoder, word, v, shift);
       }
-    });
-  });
+    }
+  }
 }
 
 /// As take_half, for codes of `bits` bits.
@@ -78,14 +77,14 @@ QB_INLINE void take_half_of(const unsigned char* codes, int bits, int half, cons
   for (int pair = 8 * half; pair < 8 * half + 8; ++pair) {
     const int shift = pair * bits % 16;
     const unsigned char* lines = codes + pair * bits / 16 * kVectors * kLine;
-    unrolled<0, kVectors>([&](auto v) __attribute__((always_inline)) {
-      auto word = Vector::right_halves_by(Vector::load_words(lines + v.value * kLine), shift);
+    QB_UNROLL for (int v = 0; v < kVectors; ++v) {
+      auto word = Vector::right_halves(Vector::load_words(lines + v * kLine), shift);
       if (shift + bits > 16) {
-        const auto rest = Vector::load_words(lines + (kVectors + v.value) * kLine);
-        word = Vector::either(word, Vector::left_halves_by(rest, 16 - shift));
+        const auto rest = Vector::load_words(lines + (kVectors + v) * kLine);
+        word = Vector::either(word, Vector::left_halves(rest, 16 - shift));
       }
-      sink.template take<v.value, 0>(decoder, word);
-    });
+      sink.take(decoder, word, v, 0);
+    }
   }
 }
 
@@ -106,21 +105,22 @@ QB_INLINE void take_segment(PanelCursor& cursor, Decoder& decoder, Sink& sink) {
   const std::int64_t end = cursor.t + cursor.segment();
   cursor.group_left -= end - cursor.t;
   const std::int64_t left_at_end = cursor.group_left;
-  const auto take = [&](auto half) __attribute__((always_inline)) {
+  constexpr int kBits = Decoder::kBits;
+  const auto take = [&](int half) __attribute__((always_inline)) {
     sink.half(cursor.t);
-    if constexpr (Decoder::kBits > 0)
-      take_half<Vector, kVectors, half.value>(cursor.codes, decoder, sink);
+    if constexpr (kBits == 0)
+      take_half_of<Vector, kVectors>(cursor.codes, int(cursor.w->bits), half, decoder, sink);
     else
-      take_half_of<Vector, kVectors>(cursor.codes, int(cursor.w->bits), half.value, decoder, sink);
+      take_half<Vector, kVectors>(cursor.codes, half, decoder, sink);
     cursor.t += kChunk / 2;
   };
   for (;;) {
-    if (cursor.t % kChunk == 0) take(Constant<0>{});
+    if (cursor.t % kChunk == 0) take(0);
     if (cursor.t >= end) break;
-    take(Constant<1>{});
+    take(1);
     if (cursor.t >= end) break;
     cursor.group_left = left_at_end + end - cursor.t;
-    enter_chunk<Decoder::kBits>(cursor);
+    enter_chunk<kBits>(cursor);
   }
   cursor.group_left = left_at_end;
 }

@@ -60,27 +60,11 @@ struct Neon {
   static QB_INLINE Words both(Words a, Words b) { return {vandq_u32(a.low, b.low), vandq_u32(a.high, b.high)}; }
   /// (a and mask) or bits.
   static QB_INLINE Words masked_or(Words a, Words mask, Words bits) { return either(both(a, mask), bits); }
-  template <int kCount>
-  static QB_INLINE Words right(Words a) {
-    if constexpr (kCount == 0)
-      return a;
-    else
-      return {vshrq_n_u32(a.low, kCount), vshrq_n_u32(a.high, kCount)};
-  }
-  template <int kCount>
-  static QB_INLINE Words left(Words a) {
-    return {vshlq_n_u32(a.low, kCount), vshlq_n_u32(a.high, kCount)};
-  }
-  template <int kCount>
-  static QB_INLINE Words right_halves(Words a) {  ///< each 16 bits by themselves
-    return right_halves_by(a, kCount);
-  }
-  template <int kCount>
-  static QB_INLINE Words left_halves(Words a) {
-    return left_halves_by(a, kCount);
-  }
-  static QB_INLINE Words right_halves_by(Words a, int count) { return left_halves_by(a, -count); }
-  static QB_INLINE Words left_halves_by(Words a, int count) {
+  static QB_INLINE Words right(Words a, int count) { return {a.low >> count, a.high >> count}; }
+  static QB_INLINE Words left(Words a, int count) { return {a.low << count, a.high << count}; }
+  /// Each 16 bits by themselves.
+  static QB_INLINE Words right_halves(Words a, int count) { return left_halves(a, -count); }
+  static QB_INLINE Words left_halves(Words a, int count) {
     const int16x8_t by = vdupq_n_s16(std::int16_t(count));
     return {vreinterpretq_u32_u16(vshlq_u16(vreinterpretq_u16_u32(a.low), by)),
             vreinterpretq_u32_u16(vshlq_u16(vreinterpretq_u16_u32(a.high), by))};
@@ -100,7 +84,7 @@ struct Neon {
   /// To nearest, ties to even; finite values.
   static QB_INLINE Floats round_to_bf16(Floats a) {
     const Words bits = {vreinterpretq_u32_f32(a.low), vreinterpretq_u32_f32(a.high)};
-    const Words odd = both(right<16>(bits), all_words(1)), half = all_words(0x7fff);
+    const Words odd = both(right(bits, 16), all_words(1)), half = all_words(0x7fff);
     const Words up = {vaddq_u32(bits.low, vaddq_u32(odd.low, half.low)),
                       vaddq_u32(bits.high, vaddq_u32(odd.high, half.high))};
     return as_floats(both(up, all_words(0xffff0000u)));
@@ -113,7 +97,7 @@ struct Neon {
   /// 2^(e - 127) for e in [0, 254].
   static QB_INLINE Floats power(Words e) {  // 2^-127 is subnormal: its mantissa's high bit
     const Words lowest = {vceqzq_u32(e.low), vceqzq_u32(e.high)};
-    return as_floats(either(left<23>(e), both(lowest, all_words(1u << 22))));
+    return as_floats(either(left(e, 23), both(lowest, all_words(1u << 22))));
   }
 
   /// Tables of 16 floats in registers, indexed by the low four bits of each lane.

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "models/data/generated/generated.h"
-
 namespace qb {
 
 namespace {
@@ -23,18 +21,23 @@ std::vector<double> numbers(Fields& fields, std::string_view key, std::vector<do
   return list;
 }
 
-}  // namespace
-
-SampleOptions read_sample_options(Fields& fields, const std::string& kind) {
-  SampleOptions options;
+/// What turns a value of a file or a generator into an input.
+void read_scaling(Fields& fields, SampleOptions& options) {
   options.scale = fields.number_or("scale", 1);
   if (options.scale == 0) fields.fail("scale", "is 0; every sample would be the same");
   options.mean = numbers(fields, "mean", {0});
   options.deviation = numbers(fields, "deviation", {1});
   if (std::ranges::count(options.deviation, 0.0) > 0)
     fields.fail("deviation", "holds 0, by which nothing can be divided");
+}
+
+}  // namespace
+
+SampleOptions read_sample_options(Fields& fields, const std::string& kind) {
+  SampleOptions options;
+  read_scaling(fields, options);
   if (kind == "bytes") options.zero = double(fields.integer_or("zero", -128, 127, 0));
-  if (kind == "bytes" || fields.has("shape")) options.shape = fields.integers("shape");
+  if (kind == "bytes" || fields.find("shape")) options.shape = fields.integers("shape");
   constexpr std::size_t kMostRank = 4;
   if (options.shape.size() > kMostRank ||
       std::ranges::any_of(options.shape, [](std::int64_t extent) { return extent < 1 || extent > (1 << 24); }))
@@ -55,9 +58,25 @@ std::string to_text(const SampleOptions& options) {
                          {"calibration", options.calibration}});
 }
 
+GeneratedOptions generated_options(const Json& options, const std::string& where, Blame blame) {
+  Fields fields(options, where, blame);
+  GeneratedOptions read;
+  read.pictures = pictures_options(fields.at("generated"), fmt::format("{}: generated", where), blame);
+  read_scaling(fields, read.samples);
+  fields.done();
+  return read;
+}
+
 std::string checked_options(const std::string& kind, const Json& options, const std::string& where, Blame blame) {
   if (kind == "glyphs") return to_text(glyphs_options(options, where, blame));
   if (kind == "grammar") return to_text(grammar_options(options, where, blame));
+  if (kind == "generated") {
+    const GeneratedOptions read = generated_options(options, where, blame);
+    return canonical_text({{"generated", parse_json(to_text(read.pictures), where, blame)},
+                           {"scale", read.samples.scale},
+                           {"mean", read.samples.mean},
+                           {"deviation", read.samples.deviation}});
+  }
   Fields fields(options, where, blame);
   const SampleOptions read = read_sample_options(fields, kind);
   if (kind != "bytes") fields.integer_or("zero", 0, 0, 0);

@@ -1,4 +1,4 @@
-// The options of a dataset that lies in files: how raw values become inputs.
+// The options of a dataset: how raw values become inputs.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,6 +6,7 @@
 
 #include "kernels/base/json.h"
 #include "kernels/base/tensor.h"
+#include "models/data/generated/generated.h"
 
 namespace qb {
 
@@ -20,6 +21,13 @@ struct SampleOptions {
 /// Takes the options' keys from `fields` and leaves all others. Refuses what no dataset of that kind can have.
 SampleOptions read_sample_options(Fields& fields, const std::string& kind);
 std::string to_text(const SampleOptions& options);  ///< canonical JSON with every option written out
+
+/// The options of kind "generated": how pictures are drawn, and how their values become inputs.
+struct GeneratedOptions {
+  PicturesOptions pictures;
+  SampleOptions samples;  ///< scale, mean and deviation only
+};
+GeneratedOptions generated_options(const Json& options, const std::string& where, Blame blame);
 
 /// The canonical text of the options of any kind of dataset. Unknown keys and values out of range are errors.
 std::string checked_options(const std::string& kind, const Json& options, const std::string& where, Blame blame);

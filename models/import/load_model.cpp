@@ -11,6 +11,7 @@
 #include "models/import.h"
 #include "models/import/constant_node.h"
 #include "models/import/used_weights.h"
+#include "models/integer_result.h"
 #include "models/layer_edits.h"
 #include "models/manifest.h"
 
@@ -60,6 +61,11 @@ Model read_safetensors_model(const ModelManifest& manifest, const FileSource& so
   return model;
 }
 
+void round_codes(Model& model, const std::string& rounding) {
+  for (Node& node : model.graph.nodes)
+    if (node.op.starts_with("QLinear")) node.attributes.insert_or_assign(std::string(kRoundingAttribute), rounding);
+}
+
 }  // namespace
 
 Model load_model(const ModelManifest& manifest, const FileSource& source) {
@@ -69,6 +75,7 @@ Model load_model(const ModelManifest& manifest, const FileSource& source) {
   model.name = manifest.name;
   model.task = manifest.task;
   model.digest = model_digest(manifest);
+  if (manifest.rounding != ModelManifest().rounding) round_codes(model, manifest.rounding);
   try {
     check_graph(model);
   } catch (const DataError& fault) {

@@ -18,6 +18,8 @@ constexpr std::size_t kMostChunkBytes = 64 << 20;  ///< of a file that is read
 constexpr std::size_t kWidestText = 64 << 10;      ///< of a file that is read
 constexpr std::uint64_t kUnfolding = 1100;         ///< deflate unfolds at most 1032:1 (RFC 1951); the rest is slack
 constexpr hid_t kDefault = H5P_DEFAULT;
+/// Files in memory need a name that no file can have: HDF5 refuses bytes under the name of one that exists.
+constexpr const char* kNowhere = "/dev/null/run";
 
 Hdf5Handle property_list(hid_t kind) { return Hdf5Handle(H5Pcreate(kind), H5Pclose, "a property list"); }
 
@@ -100,7 +102,7 @@ Hdf5Handle table_properties(const TableBytes& table) {
 }  // namespace
 
 Hdf5Writer::Hdf5Writer()
-    : file_(H5Fcreate("run", H5F_ACC_TRUNC, kDefault, memory_file_access().id()), H5Fclose, "a file in memory") {
+    : file_(H5Fcreate(kNowhere, H5F_ACC_TRUNC, kDefault, memory_file_access().id()), H5Fclose, "a file in memory") {
   write_attribute(file_.id(), "CLASS", "GROUP");
   write_attribute(file_.id(), "PYTABLES_FORMAT_VERSION", "2.1");
   write_attribute(file_.id(), "TITLE", "quantbench run");
@@ -168,7 +170,7 @@ Hdf5Handle open_bytes(std::string_view bytes) {
   // The library copies the bytes before it returns, hence the const_cast.
   check_hdf5(H5Pset_file_image(access.id(), const_cast<char*>(bytes.data()), bytes.size()), "take the file's bytes");
   check_hdf5(H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG), "set how the file closes");
-  return Hdf5Handle(H5Fopen("run", H5F_ACC_RDONLY, access.id()), H5Fclose, "it");
+  return Hdf5Handle(H5Fopen(kNowhere, H5F_ACC_RDONLY, access.id()), H5Fclose, "it");
 }
 
 /// Attribute `name` of the root; its type is checked by the caller.

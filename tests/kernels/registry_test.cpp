@@ -64,6 +64,9 @@ TEST_CASE("best is the last usable variant of the most specific family") {
   CHECK(chosen("best", Activations::f32, "q4g24", isa_cap("avx512")) == "gemm_f32_f32_avx512");
   CHECK(chosen("best", Activations::bf16, "nf4g64", Isa::avx2) == "gemm_bf16_w_avx2");
   CHECK(chosen("best", Activations::bf16, "nf4g64", isa_cap("avx512") | Isa::avx512bf16) == "gemm_bf16_w_avx512bf16");
+  CHECK(chosen("best", Activations::bf16, "e4m3c", isa_cap("avx512") | Isa::avx512bf16) == "gemm_bf16_w_avx512bf16");
+  CHECK(chosen("best", Activations::bf16, "e4m3c", isa_cap("avx512") | Isa::avx512bf16 | Isa::avx512vbmi) ==
+        "gemm_bf16_w_fp8_avx512bf16vbmi");
   CHECK(chosen("best", Activations::bf16, "bf16", isa_cap("avx512") | Isa::avx512bf16) == "gemm_bf16_bf16_avx512bf16");
   CHECK(chosen("best", Activations::f32, "f32", Isa::avx2) == "gemm_f32_f32_avx2");
   CHECK(chosen("best", Activations::f32, "f32", isa_cap("avx512")) == "gemm_f32_f32_avx512");

@@ -89,6 +89,42 @@ TEST_CASE("an entry becomes a manifest that loads, and survives JSON") {
   CHECK(data_digest(again) == data_digest(manifest));
 }
 
+constexpr const char* kCodesGraph =
+    R"({"opset": 21, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 2]}], "outputs": ["y"],
+  "nodes": [{"name": "in", "op": "QuantizeLinear", "inputs": ["x", "scale", "zero"], "outputs": ["a"], "attributes": {}},
+            {"name": "dense", "op": "QLinearMatMul", "inputs": ["a", "scale", "zero", "w", "scale", "zero", "scale", "zero"],
+             "outputs": ["b"], "attributes": {}},
+            {"name": "out", "op": "DequantizeLinear", "inputs": ["b", "scale", "zero"], "outputs": ["y"], "attributes": {}}]})";
+
+TEST_CASE("how codes are rounded is said in the entry, recorded, and part of the model's digest") {
+  Place place;
+  TensorMap tensors;
+  tensors["w"] = Tensor(DType::u8, {2, 3});
+  tensors["zero"] = Tensor(DType::u8, {});
+  tensors["scale"] = tensor_of({}, std::vector<float>{0.5f});
+  place.write("codes.safetensors", write_safetensors(tensors));
+  place.write("models/codes.json", kCodesGraph);
+  const auto entry = [](const std::string& more) {
+    return R"({"safetensors": "codes.safetensors", "graph": "codes.json", "dataset": {"csv": "birds.csv"})" + more +
+           "}";
+  };
+  const ModelManifest plain = place.read(entry("")), other = place.read(entry(R"(, "rounding": "onnxruntime")"));
+  CHECK(plain.rounding == "reference");
+  CHECK(to_json(other).at("rounding") == "onnxruntime");
+  CHECK(manifest_from_json(to_json(other), "peer", Blame::peer).rounding == "onnxruntime");
+  CHECK(model_digest(plain) != model_digest(other));
+  CHECK(load_model(other, place.source).graph.nodes[1].text_or("rounding", "") == "onnxruntime");
+  CHECK(load_model(plain, place.source).graph.nodes[1].attributes.empty());
+
+  CHECK(says(place.input_fault(entry(R"(, "rounding": "fixed-duble")")), "did you mean 'fixed-double'"));
+  std::string dense(kEntry);
+  dense.insert(dense.size() - 1, R"(, "rounding": "fixed-single")");
+  CHECK(says(place.input_fault(dense), "no QLinearConv or QLinearMatMul"));
+  Json forged = to_json(plain);
+  forged["rounding"] = "up";
+  CHECK_THROWS_AS(manifest_from_json(forged, "peer", Blame::peer), DataError);
+}
+
 TEST_CASE("digests change with whatever defines the bytes, and with nothing else") {
   Place place;
   const ModelManifest manifest = place.read(kEntry);

@@ -164,6 +164,37 @@ TEST_CASE("the MSE range is best or nearly so, at every width") {
   }
 }
 
+TEST_CASE("the MSE range heeds the exponent of the error") {
+  std::vector<float> values = activations(20000, 1.0, false, 8);
+  for (std::size_t i = 0; i < values.size(); i += 1000) values[i] = float(20 + i % 7);
+  const auto chosen = [&](const std::string& norm, bool asym) {
+    return choose_activation(seen(values), parse_quant_spec("rtn:w8a4@mode=static,act=mse,act_norm=" + norm +
+                                                            ",asym=" + (asym ? "1" : "0")));
+  };
+  const auto error = [&](float scale, double norm) {
+    const Grid grid{scale, 0, -7, 7};
+    double sum = 0;
+    for (const float value : values)
+      sum += std::pow(std::abs(double(value) - double(value_of(grid, code_of(grid, value)))), norm);
+    return sum;
+  };
+  for (const bool asym : {false, true}) {
+    INFO("asym=", asym);
+    CHECK(chosen("1", asym).scale < chosen("2", asym).scale);
+    CHECK(chosen("2", asym).scale < chosen("4", asym).scale);
+  }
+  CHECK(parse_quant_spec("rtn:w8a4@mode=static,act=mse,act_norm=2").options.count("act_norm") == 0);
+  CHECK_THROWS_AS(parse_quant_spec("rtn:w8a4@mode=static,act_norm=3"), InputError);
+  // The clips that the search tries, on the values themselves: bins of 1/2048 of the peak move an error by little.
+  for (const std::string norm : {"1", "1.5", "2.4", "4"}) {
+    double least = INFINITY;
+    for (int percent = 1; percent <= 100; ++percent)
+      least = std::min(least, error(symmetric_grid(26.0 * percent / 100, 4).scale, std::stod(norm)));
+    INFO("norm ", norm);
+    CHECK(error(chosen(norm, false).scale, std::stod(norm)) <= 1.01 * least);
+  }
+}
+
 TEST_CASE("percentiles leave half of the rest beyond each end") {
   std::vector<float> values;
   for (int i = 1; i <= 10000; ++i) values.push_back(float(i) * 0.01f);    // up to 100

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -63,7 +64,15 @@ TEST_CASE("names of GGUF files, checkpoints and ONNX exports tell what a matrix 
       {{"", "gpt_neox.layers.4.mlp.dense_4h_to_h.weight"}, ffn_down},
       {{"", "model.decoder.layers.2.fc2.weight"}, ffn_down},
       {{"", "model.decoder.layers.2.fc1.weight"}, other},
-      {{"", "model.layers.0.self_attn.q_proj.weight"}, other},
+      {{"", "model.layers.0.self_attn.q_proj.weight"}, attention_q},
+      {{"", "blk.3.attn_k.weight"}, attention_k},
+      {{"", "blk.3.ffn_down.5.weight"}, ffn_down},
+      {{"", "blk.3.ffn_gate_inp.weight"}, expert_choice},
+      {{"", "model.layers.3.block_sparse_moe.gate.weight"}, expert_choice},
+      {{"", "model.layers.3.block_sparse_moe.experts.7.w2.weight"}, ffn_down},
+      {{"", "model.layers.3.block_sparse_moe.experts.7.w1.weight"}, other},
+      {{"", "model.layers.3.mlp.experts.7.down_proj.weight"}, ffn_down},
+      {{"", "model.layers.3.mlp.gate_proj.weight"}, other},
       {{"", "layer1.0.conv1.weight"}, other},
   };
   for (const auto& [layer, role] : cases) {
@@ -97,6 +106,109 @@ TEST_CASE("mixes favour values and projections down as llama.cpp does") {
   CHECK(blocks_with("q2_K_S", 8, "ffn_down", "q4_K") == "0");
   for (const char* part : {"attn_q", "attn_k", "ffn_gate", "ffn_up"})
     CHECK(blocks_with("q4_K_M", 8, part, "q4_K") == kAll8);
+}
+
+namespace {
+
+/// Blocks with heads of 16 and as many rows as heads need, and experts where there are more than one.
+std::vector<LayerName> grouped_model(int blocks, std::int64_t heads, std::int64_t value_heads, int experts) {
+  const std::int64_t width = heads * 16, shared = value_heads * 16;
+  std::vector<LayerName> layers;
+  for (int block = 0; block < blocks; ++block) {
+    const std::string begin = "model.layers." + std::to_string(block) + ".";
+    layers.push_back({"", begin + "self_attn.q_proj.weight", width, width});
+    layers.push_back({"", begin + "self_attn.k_proj.weight", shared, width});
+    layers.push_back({"", begin + "self_attn.v_proj.weight", shared, width});
+    layers.push_back({"", begin + "self_attn.o_proj.weight", width, width});
+    if (experts == 1) {
+      layers.push_back({"", begin + "mlp.down_proj.weight", width, 4 * width});
+      continue;
+    }
+    layers.push_back({"", begin + "block_sparse_moe.gate.weight", experts, width});
+    for (int expert = 0; expert < experts; ++expert)
+      for (const char* part : {".w1.weight", ".w2.weight", ".w3.weight"})
+        layers.push_back({"", begin + "block_sparse_moe.experts." + std::to_string(expert) + part, width, width});
+  }
+  layers.push_back({"", "lm_head.weight", 1000, width});
+  return layers;
+}
+
+std::string type_of(std::string_view mix, const std::vector<LayerName>& layers, const std::string& name) {
+  const auto found = std::ranges::find_if(
+      layers, [&](const LayerName& layer) { return layer.weight.find(name) != std::string::npos; });
+  REQUIRE(found != layers.end());
+  return std::string(type_in_mix(mix, layers, std::size_t(found - layers.begin())));
+}
+
+}  // namespace
+
+TEST_CASE("sizes tell how many heads share their keys and values, numbers how many experts there are") {
+  CHECK(attention_and_experts(grouped_model(2, 8, 8, 1)).sharing == 1);
+  CHECK(attention_and_experts(grouped_model(2, 8, 2, 1)).sharing == 4);
+  CHECK(attention_and_experts(grouped_model(3, 32, 8, 8)).experts == 8);
+  CHECK(attention_and_experts(grouped_model(3, 32, 8, 8)).blocks == 3);
+  CHECK(attention_and_experts(gguf_model(8)).sharing == 1);
+  CHECK(attention_and_experts(gguf_model(8)).experts == 1);
+  // Queries, keys and values in one matrix: 32 heads of 128 with as many, and with 8, of the others.
+  const auto merged = [](std::int64_t rows) {
+    return attention_and_experts(std::vector<LayerName>{{"", "blk.0.attn_qkv.weight", rows, 4096}}).sharing;
+  };
+  CHECK(merged(3 * 4096) == 1);
+  CHECK(merged(4096 + 2 * 1024) == 4);
+  CHECK(merged(4096) == 1);
+  const std::vector<LayerName> old = {{"", "blk.0.ffn_down.0.weight"}, {"", "blk.0.ffn_down.3.weight"}};
+  CHECK(attention_and_experts(old).experts == 4);
+}
+
+TEST_CASE("the mix of two bits heeds heads that share their values") {
+  const std::vector<LayerName> alone = grouped_model(8, 8, 8, 1), shared = grouped_model(8, 8, 2, 1);
+  for (const std::vector<LayerName>& layers : {alone, shared}) {
+    CHECK(type_of("q2_K_M", layers, "0.self_attn.q_proj") == "q2_K");
+    CHECK(type_of("q2_K_M", layers, "0.self_attn.k_proj") == "q2_K");
+    CHECK(type_of("q2_K_M", layers, "0.self_attn.o_proj") == "q3_K");
+    CHECK(type_of("q2_K_M", layers, "7.mlp.down_proj") == "q3_K");
+    CHECK(type_of("q2_K_M", layers, "lm_head") == "q6_K");
+    CHECK(type_of("q4_K_M", layers, "1.self_attn.v_proj") == "q4_K");
+  }
+  CHECK(type_of("q2_K_M", alone, "5.self_attn.v_proj") == "q3_K");
+  CHECK(type_of("q2_K_M", shared, "5.self_attn.v_proj") == "q4_K");
+  CHECK(type_of("q2_K_S", alone, "5.self_attn.v_proj") == "q2_K");
+  CHECK(type_of("q2_K_S", shared, "5.self_attn.v_proj") == "q4_K");
+}
+
+TEST_CASE("eight experts raise what is small beside them, and stand in the place of their block") {
+  const std::vector<LayerName> eight = grouped_model(16, 32, 8, 8), four = grouped_model(16, 32, 8, 4);
+  for (const std::string mix :
+       {"q2_K_S", "q2_K_M", "q3_K_S", "q3_K_M", "q3_K_L", "q4_K_S", "q4_K_M", "q5_K_S", "q5_K_M"}) {
+    INFO(mix);
+    CHECK(type_of(mix, eight, "9.self_attn.v_proj") == "q8_0");
+    CHECK(type_of(mix, eight, "9.self_attn.k_proj") == "q8_0");
+    CHECK(type_of(mix, four, "9.self_attn.k_proj") == mix.substr(0, 4));
+    CHECK(type_of(mix, eight, "9.self_attn.q_proj") == mix.substr(0, 4));
+    CHECK(type_of(mix, eight, "9.block_sparse_moe.gate") == "");
+    const bool raised = mix == "q2_K_M" || mix == "q3_K_S" || mix == "q3_K_M" || mix == "q4_K_S" || mix == "q4_K_M";
+    CHECK(type_of(mix, eight, "9.self_attn.o_proj") == (raised ? "q5_K" : mix.substr(0, 4)));
+  }
+  CHECK(type_of("q3_K_M", four, "9.self_attn.o_proj") == "q4_K");
+  // 16 blocks: the first two, the last two, and every third from the fifth on.
+  for (const int block : {0, 1, 4, 7, 10, 13, 14, 15}) {
+    const std::string begin = "layers." + std::to_string(block) + ".block_sparse_moe.experts.";
+    CHECK(type_of("q4_K_M", four, begin + "0.w2") == "q6_K");
+    CHECK(type_of("q4_K_M", four, begin + "3.w2") == "q6_K");
+    CHECK(type_of("q4_K_M", four, begin + "3.w1") == "q4_K");
+  }
+  CHECK(type_of("q4_K_M", four, "layers.5.block_sparse_moe.experts.3.w2") == "q4_K");
+  CHECK(type_of("q4_K_S", four, "layers.1.block_sparse_moe.experts.3.w2") == "q5_K");
+  CHECK(type_of("q4_K_S", four, "layers.2.block_sparse_moe.experts.0.w2") == "q4_K");
+}
+
+TEST_CASE("the choice among experts stays float and says why") {
+  const std::vector<LayerName> layers = grouped_model(1, 8, 8, 8);
+  const std::vector<float> weights(2 * 256, 0.5f);
+  const QuantSpec spec = parse_quant_spec("gguf:q4_K_M");
+  const LayerProblem gate{{weights.data(), 2, 256, 256}, "gate", nullptr, 1, layers, 4};
+  CHECK_THROWS_WITH_AS(find_quantizer("gguf")->quantize(gate, spec), "'q4_K_M' leaves the choice among experts float",
+                       Unsupported);
 }
 
 TEST_CASE("the output takes 6 bits: by its name, or else the last matrix") {

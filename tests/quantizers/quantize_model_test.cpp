@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/allocations.h"
 #include "kernels/base/random.h"
 #include "models/executor.h"
 #include "models/metrics.h"
@@ -231,6 +232,52 @@ TEST_CASE("bytes are those of codes, scales, tables and everything else") {
   CHECK(rounded.bits_per_weight == doctest::Approx(8.0 * double(rounded.packed) / double(weights)));
   CHECK(rounded.bits_per_parameter == doctest::Approx(8.0 * double(rounded.packed + 128) / double(weights + 32)));
   CHECK(model_bytes(quantized(model, "kmeans:w4").model).packed == weights / 2 + 3 * 16 * 4);
+}
+
+TEST_CASE("the memory that a method holds is counted for layers of any size") {
+  if (!AllocationCount().counts()) {
+    MESSAGE("allocations are not counted in this build");
+    return;
+  }
+  const Model model = small_model();
+  for (const std::string spec : {"rtn:w4", "kmeans:w4", "hqq:w4", "gguf:q4_0@skip=hidden"}) {
+    INFO(spec);
+    const QuantizedModel out = quantized(model, spec);
+    for (const LayerReport& layer : out.layers) {
+      const Weight& weight = out.model.weights.at(layer.where.weight);
+      if (!layer.skipped.empty()) {
+        CHECK(layer.peak_bytes == -1);
+        continue;
+      }
+      // The result is part of it. Nothing here needs more than a few dozen bytes per weight, or per entry of a table.
+      CHECK(layer.peak_bytes >= packed_bytes(std::get<PackedMatrix>(weight)));
+      CHECK(layer.peak_bytes <= 200 * layer.where.n * layer.where.k + 20000);
+    }
+    const QuantizedModel again = quantized(model, spec);
+    for (std::size_t i = 0; i < out.layers.size(); ++i)
+      CHECK(double(again.layers[i].peak_bytes) == doctest::Approx(double(out.layers[i].peak_bytes)).epsilon(0.05));
+    for (const LayerReport& layer : quantized(model, spec, {}, 2).layers) CHECK(layer.peak_bytes == -1);
+  }
+}
+
+TEST_CASE("GPTQ holds four matrices of float64 moments, also with several threads") {
+  if (!AllocationCount().counts()) return;
+  constexpr std::int64_t kWidth = 256;
+  Model model;
+  model.name = "wide";
+  model.weights.emplace("w", random_tensor({16, kWidth}, 0.1, 1));
+  model.graph.opset = 13;
+  model.graph.inputs = {{"x", DType::f32, {-1, kWidth}}};
+  model.graph.outputs = {"y"};
+  model.graph.nodes = {{"wide", "Gemm", {"x", "w"}, {"y"}, {{"transB", std::int64_t{1}}}, std::nullopt}};
+  const Tensor samples = random_tensor({300, kWidth}, 1, 2);
+  for (const int threads : {1, 2}) {
+    const std::int64_t peak = quantized(model, "gptq:w4", samples, threads).layers[0].peak_bytes;
+    // The moments in order, turned, factored and the inverse; the sums themselves were there before. The rest, of float
+    // factors and of rows on their way, is less than two more.
+    CHECK(peak >= 4 * 8 * kWidth * kWidth);
+    CHECK(peak <= 6 * 8 * kWidth * kWidth);
+  }
 }
 
 }  // namespace qb

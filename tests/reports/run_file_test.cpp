@@ -95,6 +95,20 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(again.excluded[0].combination == record.excluded[0].combination);
 }
 
+TEST_CASE("what stands in the current folder is no matter") {
+  const Folder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path);
+  write_bytes("run", "a file of somebody's");
+  CHECK_NOTHROW(write_run_file("run.h5", RunRecord{}));
+  CHECK_NOTHROW(read_run_file("run.h5"));
+  fs::remove("run");
+  fs::create_directory("run");
+  CHECK_NOTHROW(write_run_file("run.h5", RunRecord{}));
+  CHECK_NOTHROW(read_run_file("run.h5"));
+  fs::current_path(before);
+}
+
 TEST_CASE("an empty record and changed members are told apart") {
   const Folder folder;
   write_run_file(folder.path / "empty.h5", RunRecord{});

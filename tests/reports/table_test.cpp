@@ -124,6 +124,15 @@ TEST_CASE("rows are derived from raw samples, and only against their own float r
   CHECK(summary_rows(run)[0].accuracy.value == doctest::Approx(std::exp((0.2 + 2.25 + 0.1 + 0.5) / 4)));
 }
 
+TEST_CASE("answers that are the float model's own are called agreement, never accuracy") {
+  RunRecord run = short_record();
+  run.plan[0].unit.model.dataset.kind = "generated";
+  CHECK(summary_rows(run)[0].metric == "agreement");
+  CHECK(summary_rows(run)[1].metric == "top-1");
+  CHECK(terminal_table(run, 400).find("agrees ") != std::string::npos);
+  CHECK(markdown_table(run).find("the share of its answers that are kept") != std::string::npos);
+}
+
 TEST_CASE("empty runs give empty tables") {
   CHECK(terminal_table(RunRecord{}, 80).find("0 units") != std::string::npos);
   CHECK(split(csv_table(RunRecord{}), '\n').size() == 2);

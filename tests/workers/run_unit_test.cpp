@@ -10,8 +10,11 @@
 
 #include "kernels/base/cpu.h"
 #include "kernels/base/error.h"
+#include "kernels/base/files.h"
 #include "kernels/base/parallel.h"
+#include "models/import.h"
 #include "models/manifest.h"
+#include "tests/harness/temporary_folder.h"
 
 namespace qb {
 namespace {
@@ -87,6 +90,62 @@ TEST_CASE("a float unit loses nothing: every item is equal to the reference's") 
   CHECK(m.items.log_likelihood == m.items.float_log_likelihood);
   CHECK(m.output_sqnr_db == 999);
   CHECK(accuracy(m) > 0.85);
+}
+
+TEST_CASE("generated samples are answered by the float model, which keeps all answers of its own") {
+  const Json entry = {{"name", "glyphs-mlp"},
+                      {"safetensors", "zoo/glyphs-mlp/weights.safetensors"},
+                      {"graph", "zoo/glyphs-mlp/model.json"},
+                      {"dataset", {{"generated", Json::object()}, {"scale", 1.0 / 255}}}};
+  const auto measured = [&](const std::string& quantizer) {
+    WorkUnit unit = unit_of("glyphs-mlp", quantizer);
+    unit.model = read_model_entry(entry, "model", roots());
+    unit.id = unit_id(unit);
+    return measure(unit);
+  };
+  const Measurement whole = measured("float"), coarse = measured("rtn:w2");
+  REQUIRE_MESSAGE(whole.outcome == Outcome::ok, whole.reason);
+  REQUIRE_MESSAGE(coarse.outcome == Outcome::ok, coarse.reason);
+  CHECK(accuracy(whole) == 1);
+  CHECK(accuracy(coarse) < 1);
+  CHECK(coarse.items.float_top1 == coarse.items.target);
+  CHECK(whole.dataset.find("answers of the float model") != std::string::npos);
+}
+
+/// 24 inputs, 3 scores; codes between two ends in float32.
+constexpr const char* kCodesGraph =
+    R"({"opset": 21, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 24]}], "outputs": ["y"],
+  "nodes": [{"name": "in", "op": "QuantizeLinear", "inputs": ["x", "one", "zero"], "outputs": ["a"], "attributes": {}},
+            {"name": "dense", "op": "QLinearMatMul", "inputs": ["a", "one", "zero", "w", "one", "w_zero", "scale", "zero"],
+             "outputs": ["b"], "attributes": {}},
+            {"name": "out", "op": "DequantizeLinear", "inputs": ["b", "scale", "zero"], "outputs": ["y"], "attributes": {}}]})";
+
+TEST_CASE("a unit of a network of codes names the kernel, its format and its layer") {
+  const TemporaryFolder folder;
+  TensorMap tensors;
+  tensors["w"] = Tensor(DType::i8, {24, 3});
+  for (std::size_t i = 0; i < 72; ++i) tensors["w"].as<std::int8_t>()[i] = std::int8_t(i * 89 % 256);
+  tensors["zero"] = Tensor(DType::u8, {});
+  tensors["zero"].as<std::uint8_t>()[0] = 128;
+  tensors["w_zero"] = Tensor(DType::i8, {});
+  tensors["one"] = tensor_of({}, std::vector<float>{1});
+  tensors["scale"] = tensor_of({}, std::vector<float>{400});
+  write_file_atomically(folder / "w.safetensors", write_safetensors(tensors));
+  write_file_atomically(folder / "g.json", kCodesGraph);
+  const DataRoots own{{folder.path()}};
+  WorkUnit unit = unit_of("glyphs-mlp", "float");
+  unit.model = read_model_entry(
+      Json::parse(R"({"safetensors": "w.safetensors", "graph": "g.json", "dataset": {"generated": {}}})"), "m", own);
+  unit.id = unit_id(unit);
+  const Measurement m = run_unit(unit, [&](const FileRef& ref) { return own.find(ref.path); }, {});
+  REQUIRE_MESSAGE(m.outcome == Outcome::ok, m.reason);
+  CHECK(m.kernels.find("gemm_s8_q8") != std::string::npos);
+  REQUIRE(m.layers.size() == 1);
+  CHECK(m.layers[0].op == "QLinearMatMul");
+  CHECK(m.layers[0].shape == "[3, 24]");
+  CHECK(m.layers[0].format == "q8c");
+  CHECK(m.layers[0].kernel_error == 0);
+  CHECK(m.layers[0].time_share > 0);
 }
 
 TEST_CASE("the reference kernels judge as the best ones do, with integer activations bit for bit") {

@@ -1,6 +1,7 @@
-// Samples that nobody has to download: drawn characters and a token stream, the same on every machine.
+// Samples that nobody has to download: drawn characters, a token stream, pictures of soft blobs, the same on every
+// machine.
 //
-// Both generators use integers and the IEEE operations + - * / sqrt only, no library function, so that a seed gives the
+// The generators use integers and the IEEE operations + - * / sqrt only, no library function, so that a seed gives the
 // same digest everywhere. Sample i of a split depends on the options, the split, the seed and i, never on the count or
 // the number of threads; the splits "train", "calibration" and "test" draw from different random streams.
 #pragma once
@@ -46,19 +47,37 @@ struct GrammarOptions {
   bool operator==(const GrammarOptions&) const = default;
 };
 
-/// Reads the options of a DatasetManifest of kind "glyphs" or "grammar". Unknown keys and values out of range are
-/// errors.
+/// Pictures of soft blobs of colour, for models that come without data: bytes 0..255 in the shape of the model's input,
+/// whose last two axes are rows and columns and whose others are colours. They show nothing that has a name: the
+/// answers are those of the float model (load_dataset), and a share of right answers is the share of answers that are
+/// still the same.
+struct PicturesOptions {
+  std::int64_t version = 1;
+  std::int64_t blobs = 8;  ///< 0..64 per picture
+  double contrast = 90;    ///< 0..1000 levels: deviation of a blob's strength
+  double noise = 4;        ///< 0..100 levels: deviation of the noise of each value
+  bool operator==(const PicturesOptions&) const = default;
+};
+
+/// Reads the options of a DatasetManifest of kind "glyphs" or "grammar", or those under "generated" of that kind.
+/// Unknown keys and values out of range are errors.
 GlyphsOptions glyphs_options(const Json& options, const std::string& where, Blame blame);
 GrammarOptions grammar_options(const Json& options, const std::string& where, Blame blame);
+PicturesOptions pictures_options(const Json& options, const std::string& where, Blame blame);
 
 /// Canonical JSON with every option written out; reading it gives the same options back.
 std::string to_text(const GlyphsOptions& options);
 std::string to_text(const GrammarOptions& options);
+std::string to_text(const PicturesOptions& options);
 
 /// Samples 0 .. count - 1 of a split. Throws InputError for an unknown split or count < 1.
 Dataset glyphs(const GlyphsOptions& options, const std::string& split, std::int64_t count, std::uint64_t seed,
                int threads = 1);
 Dataset grammar(const GrammarOptions& options, const std::string& split, std::int64_t count, std::uint64_t seed);
+
+/// Values [count, shape...] of samples without answers, as u8.
+Tensor pictures(const PicturesOptions& options, const Shape& shape, const std::string& split, std::int64_t count,
+                std::uint64_t seed);
 
 /// The character that class `index` draws, e.g. 'A'.
 char glyph_name(std::int64_t index);

@@ -52,6 +52,19 @@ GrammarOptions grammar_options(const Json& options, const std::string& where, Bl
   return result;
 }
 
+PicturesOptions pictures_options(const Json& options, const std::string& where, Blame blame) {
+  Fields fields(options, where, blame);
+  PicturesOptions result;
+  result.version = fields.integer_or("version", 1, 1, result.version);
+  result.blobs = fields.integer_or("blobs", 0, 64, result.blobs);
+  result.contrast = number_within(fields, "contrast", 0, 1000, result.contrast);
+  result.noise = number_within(fields, "noise", 0, 100, result.noise);
+  fields.done();
+  if ((result.blobs == 0 || result.contrast == 0) && result.noise == 0)
+    fields.fail("noise", "is 0, and so are the blobs; every sample would be the same");
+  return result;
+}
+
 std::string to_text(const GlyphsOptions& options) {
   return canonical_text(Json{{"version", options.version},
                              {"classes", options.classes},
@@ -71,6 +84,13 @@ std::string to_text(const GrammarOptions& options) {
                              {"window", options.window},
                              {"branches", options.branches},
                              {"language", options.language}});
+}
+
+std::string to_text(const PicturesOptions& options) {
+  return canonical_text(Json{{"version", options.version},
+                             {"blobs", options.blobs},
+                             {"contrast", options.contrast},
+                             {"noise", options.noise}});
 }
 
 }  // namespace qb
