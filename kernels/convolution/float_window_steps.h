@@ -64,7 +64,7 @@ struct WidenedPairs : FloatStep<Vector, kVectorRegisters> {
   template <int kPart>
   static QB_INLINE typename Vector::Floats weights(const unsigned char* line) {
     const typename Vector::Words pairs = Vector::load_words(line);
-    if constexpr (kPart == 0) return Vector::as_floats(Vector::template left<16>(pairs));
+    if constexpr (kPart == 0) return Vector::as_floats(Vector::left(pairs, 16));
     return Vector::as_floats(Vector::both(pairs, Vector::all_words(0xffff0000u)));
   }
 };

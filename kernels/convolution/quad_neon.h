@@ -26,10 +26,7 @@ struct QuadNeon {
   static QB_INLINE Words load_words(const unsigned char* x) { return vreinterpretq_u32_u8(vld1q_u8(x)); }
   static QB_INLINE Words all_words(std::uint32_t x) { return vdupq_n_u32(x); }
   static QB_INLINE Words both(Words a, Words b) { return vandq_u32(a, b); }
-  template <int kCount>
-  static QB_INLINE Words left(Words a) {
-    return vshlq_n_u32(a, kCount);
-  }
+  static QB_INLINE Words left(Words a, int count) { return a << count; }
   static QB_INLINE Floats as_floats(Words a) { return vreinterpretq_f32_u32(a); }
 };
 
