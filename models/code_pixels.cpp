@@ -34,7 +34,7 @@ class Image {
 
   /// Rows [begin, end) of the image with their padding.
   void fill(std::int64_t begin, std::int64_t end, Buffer& scratch) const {
-    const CodeImage& image = plan_.image;
+    const PixelImage& image = plan_.image;
     const std::int64_t left = std::min(window().begin[1], image.columns),
                        inside = std::min(window().in[1], image.columns - left);
     if (inside == image.columns && inside == window().in[1] && window().begin[0] == 0 && end <= window().in[0])

@@ -28,7 +28,8 @@ struct ExecutorLayer {
   const KernelInfo* kernel = nullptr;
   const PackedMatrix* packed = nullptr;      ///< canonical weights (float weights too, as f32)
   const PreparedMatrix* prepared = nullptr;  ///< of the first group of a grouped convolution
-  /// Where products see channels_last() of `packed` (kernels/convolution/weight_order.h): its channels, else 0.
+  /// Where observers see rows of products in the order of channels_last() of `packed`
+  /// (kernels/convolution/weight_order.h): its channels, else 0.
   std::int64_t channels_last = 0;
 };
 
@@ -40,7 +41,8 @@ struct NodeEvent {
   std::span<const Tensor* const> inputs;   ///< null where not given
   std::span<const Tensor* const> outputs;  ///< empty before execution
 };
-/// Called after every product of a weighted node, with the very operands that the kernel read and the result it wrote.
+/// Called after every product of a weighted node, with the operands that the kernel read and the result it wrote
+/// (kernels/convolution/convolution.h: what is shown of windows that are read in place).
 struct GemmEvent {
   std::size_t layer = 0;                      ///< index into layers()
   std::int64_t row_begin = 0, row_count = 0;  ///< rows of the layer's [n, k] used (a group of a grouped convolution)

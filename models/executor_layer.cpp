@@ -75,18 +75,18 @@ void choose_layer_kernel(ProductLayer& layer, const ExecutorOptions& options) {
   if (!layer.info.kernel)
     throw Unsupported(fmt::format("node '{}' ({}): no kernel computes {} activations with weights packed as {}",
                                   layer.info.node_name, layer.info.op, name_of(activations), to_text(format)));
-  if (layer.conv) plan_products(*layer.conv, activations, order_is_free(format, k), options.threads);
+  if (layer.conv) plan_products(*layer.conv, *layer.info.kernel, order_is_free(format, k), options.threads);
 }
 
 void prepare_weights(ProductLayer& layer) {
   const PackedMatrix& packed = *layer.info.packed;
   const bool products = layer.conv && layer.conv->path != ConvPath::depthwise;
   const std::int64_t groups = products ? layer.conv->shape.groups : 1, rows = packed.n / groups;
-  if (products && reorders_weights(*layer.conv)) layer.info.channels_last = layer.conv->shape.in_channels / groups;
+  const std::int64_t channels = products && reorders_weights(*layer.conv) ? layer.conv->shape.in_channels / groups : 0;
+  if (channels > 0 && layer.conv->path == ConvPath::code_pixels) layer.info.channels_last = channels;
   for (std::int64_t g = 0; g < groups; ++g) {
     const PackedMatrix part = rows_of(packed, g * rows, rows);
-    layer.groups.push_back(prepare(
-        *layer.info.kernel, layer.info.channels_last > 0 ? channels_last(part, layer.info.channels_last) : part));
+    layer.groups.push_back(prepare(*layer.info.kernel, channels > 0 ? channels_last(part, channels) : part));
   }
   if (products) read_windows_in_place(*layer.conv, layer.groups);
   layer.info.prepared = &layer.groups[0];

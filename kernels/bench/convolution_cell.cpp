@@ -108,7 +108,7 @@ class Ours {
     const QuantFormat& format = operands_.weights.format;
     ConvPlan plan;
     plan.shape = conv_shape(operands_.shape);
-    plan_products(plan, kernel.activations, order_is_free(format, operands_.shape.k), threads);
+    plan_products(plan, kernel, order_is_free(format, operands_.shape.k), threads);
     return plan;
   }
 

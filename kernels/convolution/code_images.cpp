@@ -45,7 +45,7 @@ struct Samples {
 
 /// Pixels around the sample, and behind the last channel of each pixel.
 void fill_padding(const Samples& samples, std::int8_t* image) {
-  const CodeImage& plan = samples.run.plan.image;
+  const PixelImage& plan = samples.run.plan.image;
   const Window& window = samples.shape().window;
   const std::int64_t row_bytes = plan.columns * plan.pixel_stride;
   const std::int64_t left = std::min(window.begin[1], plan.columns),
@@ -69,7 +69,7 @@ struct Band {
 /// Channels [16 * block, ...) of a band of one sample and group: quantized as planes, then put side by side.
 void make_pixels(const Samples& samples, std::int64_t sample, std::int64_t g, const Band& band, std::int64_t block,
                  std::int8_t* planes) {
-  const CodeImage& plan = samples.run.plan.image;
+  const PixelImage& plan = samples.run.plan.image;
   const Window& window = samples.shape().window;
   const std::int64_t first = block * kBlock, channels = std::min(kBlock, samples.channels() - first),
                      stride = plane_stride(samples.shape());
@@ -101,15 +101,12 @@ void make_image_band(const Samples& samples, std::int64_t sample, std::int64_t g
 
 }  // namespace
 
-CodeImage plan_code_image(const ConvShape& shape) {
+PixelImage plan_code_image(const ConvShape& shape) {
   const Window& window = shape.window;
   const std::int64_t channels = shape.in_channels / shape.groups;
-  CodeImage image;
-  const auto extent = [&](std::size_t axis) {
-    return (window.out[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-  };
-  image.rows = extent(0);
-  image.columns = extent(1);
+  PixelImage image;
+  image.rows = seen_extent(window, 0);
+  image.columns = seen_extent(window, 1);
   image.direct = window.is_pointwise();
   image.pixel_stride = image.direct ? round_up(channels, 64) : channels;
   const bool dense = window.dilation[1] == 1;
@@ -128,7 +125,7 @@ std::int64_t planes_bytes(const ConvShape& shape) {
 
 std::int64_t images_bytes(const ConvPlan& plan) {
   const ConvShape& shape = plan.shape;
-  return plan.path == ConvPath::code_pixels ? shape.groups * plan.image.bytes() : shape.groups * planes_bytes(shape);
+  return shape.groups * (plan.path == ConvPath::code_planes ? planes_bytes(shape) : plan.image.bytes());
 }
 
 std::int64_t block_bytes(const ConvShape& shape) {
@@ -163,7 +160,7 @@ void gather_windows(const ConvPlan& plan, const std::int8_t* image, std::int64_t
                     std::int8_t zero, Isa isa, std::int8_t* rows, std::int64_t stride) {
   const GatherRunsFn gather = gather_runs(isa);
   const Window& window = plan.shape.window;
-  const CodeImage& shape = plan.image;
+  const PixelImage& shape = plan.image;
   for (std::int64_t position = begin; position < end;) {
     const std::int64_t oy = position / window.out[1], ox = position % window.out[1];
     const std::int64_t count = std::min(window.out[1] - ox, end - position);

@@ -5,10 +5,10 @@
 namespace qb {
 
 /// How a sample lies as pixels for the windows of `shape`.
-CodeImage plan_code_image(const ConvShape& shape);
+PixelImage plan_code_image(const ConvShape& shape);
 
 std::int64_t planes_bytes(const ConvShape& shape);  ///< codes of one group of one sample as planes
-std::int64_t images_bytes(const ConvPlan& plan);    ///< codes of all groups of one sample
+std::int64_t images_bytes(const ConvPlan& plan);    ///< all groups of one sample
 std::int64_t block_bytes(const ConvShape& shape);   ///< what a thread needs to turn planes into pixels
 
 /// Fills workspaces.images with the codes of samples [first, first + count) of a run: [group][sample][image], where an

@@ -7,6 +7,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/convolution/code_images.h"
+#include "kernels/convolution/float_images.h"
 #include "kernels/convolution/in_place.h"
 #include "kernels/convolution/patches.h"
 #include "kernels/convolution/variants.h"
@@ -30,6 +31,10 @@ bool makes_codes(const ConvPlan& plan) {
 /// Bytes of a row of codes in a tile: readable to the next multiple of 64, and one line more keeps rows of 4096 out of
 /// one another's cache sets.
 std::int64_t code_row_bytes(std::int64_t k) { return round_up(k, 64) + 64; }
+
+bool reads_in_place(const ConvPlan& plan) {
+  return plan.path == ConvPath::float_pixels || plan.in_place.products != nullptr;
+}
 
 std::int64_t patch_bytes(const ConvPlan& plan) {
   if (plan.path == ConvPath::code_pixels && plan.image.direct) return 0;
@@ -230,26 +235,33 @@ std::int64_t rows_together(const ConvPlan& plan) {
   return (plan.per_sample ? 1 : plan.shape.batch) * plan.shape.window.positions();
 }
 
-void plan_products(ConvPlan& plan, Activations activations, bool order_is_free, int threads) {
+void plan_products(ConvPlan& plan, const KernelInfo& kernel, bool order_is_free, int threads) {
   const ConvShape& shape = plan.shape;
   const std::int64_t positions = shape.window.positions();
+  const bool any_order = order_is_free || shape.window.area() == 1 || group_channels(shape) == 1;
   plan.path = ConvPath::float_rows;
-  if (activations == Activations::s8) {
-    const bool pixels = order_is_free || shape.window.area() == 1 || group_channels(shape) == 1;
-    plan.path = pixels ? ConvPath::code_pixels : ConvPath::code_planes;
-    if (pixels) plan.image = plan_code_image(shape);
+  plan.column_step = kernel.column_step;
+  plan.float_windows = float_windows_variant(kernel);
+  if (kernel.activations == Activations::s8) {
+    plan.path = any_order ? ConvPath::code_pixels : ConvPath::code_planes;
+    if (any_order) plan.image = plan_code_image(shape);
+  } else if (plan.float_windows.products && any_order && !shape.window.is_pointwise() &&
+             group_channels(shape) % plan.float_windows.channel_step == 0) {
+    plan.path = ConvPath::float_pixels;
+    plan.image = plan_float_image(shape, plan.float_windows.pixels);
   }
   const std::int64_t row_bytes = patch_bytes(plan) + shape.out_channels * std::int64_t(sizeof(float));
   const std::int64_t samples_of_tile = kTileBytes / row_bytes / positions + 1;
   plan.wave = shape.batch;
-  if (makes_codes(plan))
+  if (makes_codes(plan) || reads_in_place(plan))
     plan.wave = std::min(shape.batch, std::max<std::int64_t>(threads, plan.per_sample ? 1 : samples_of_tile));
   plan.tile_rows = choose_tile_rows(row_bytes, plan.per_sample ? positions : plan.wave * positions, threads);
   plan.sample_scale.assign(plan.per_sample ? std::size_t(shape.batch) : 0, 1.0f);
 }
 
 bool reorders_weights(const ConvPlan& plan) {
-  return plan.path == ConvPath::code_pixels && plan.shape.window.area() > 1 && group_channels(plan.shape) > 1;
+  const bool pixels = plan.path == ConvPath::code_pixels || plan.path == ConvPath::float_pixels;
+  return pixels && plan.shape.window.area() > 1 && group_channels(plan.shape) > 1;
 }
 
 void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces) {
@@ -258,15 +270,16 @@ void reserve_workspaces(const ConvPlan& plan, LayerWorkspaces& workspaces) {
     if (std::int64_t(buffer.size()) < bytes) buffer = Buffer(std::size_t(bytes));
   };
   const ConvShape& shape = plan.shape;
-  if (plan.in_place.products) reserve_in_place(plan, workspaces);
+  if (reads_in_place(plan)) reserve_in_place(plan, workspaces);
   for (TileWorkspace& workspace : workspaces.threads) {
-    if (!plan.in_place.products) {
+    if (!reads_in_place(plan)) {
       grow(workspace.patches, plan.tile_rows * patch_bytes(plan));
       grow(workspace.results, plan.tile_rows * shape.out_channels * std::int64_t(sizeof(float)));
     }
     if (plan.path == ConvPath::code_pixels) grow(workspace.planes, block_bytes(shape));
+    if (plan.path == ConvPath::float_pixels) grow(workspace.planes, float_row_bytes(plan));
   }
-  if (makes_codes(plan)) grow(workspaces.images, plan.wave * images_bytes(plan));
+  if (makes_codes(plan) || reads_in_place(plan)) grow(workspaces.images, plan.wave * images_bytes(plan));
 }
 
 void run_conv(const ConvRun& run, LayerWorkspaces& workspaces) {
@@ -275,7 +288,8 @@ void run_conv(const ConvRun& run, LayerWorkspaces& workspaces) {
   for (std::int64_t first = 0; first < run.plan.shape.batch; first += run.plan.wave) {
     const Wave wave{.first = first, .count = std::min(run.plan.wave, run.plan.shape.batch - first)};
     if (makes_codes(run.plan)) make_code_images(run, wave.first, wave.count, workspaces);
-    if (run.plan.in_place.products)
+    if (run.plan.path == ConvPath::float_pixels) make_float_images(run, wave.first, wave.count, workspaces);
+    if (reads_in_place(run.plan))
       run_in_place(run, {wave.first, wave.count}, workspaces);
     else
       run_tiles(run, wave, workspaces);

@@ -1,4 +1,4 @@
-// Convolutions of codes whose products read the pixels in place (window_products.h).
+// Convolutions whose products read the pixels in place: codes (window_products.h) or floats (float_windows.h).
 #pragma once
 #include "kernels/convolution/convolution.h"
 

@@ -9,6 +9,7 @@ namespace qb {
 
 GatherRunsFn gather_runs(Isa isa);
 AddTransposedFn add_transposed(Isa isa);
-InPlace in_place_variant(const KernelInfo& kernel);  ///< its functions alone; null where the kernel has none
+InPlace in_place_variant(const KernelInfo& kernel);            ///< its functions alone; null where the kernel has none
+FloatWindows float_windows_variant(const KernelInfo& kernel);  ///< likewise
 
 }  // namespace qb

@@ -23,6 +23,14 @@ UnpackedMatrix parameters_of(const PackedMatrix& weights) {
   return matrix;
 }
 
+/// A row [channels, area] as [area, channels].
+template <class T>
+void put_channels_last(const std::vector<T>& row, std::int64_t channels, T* to) {
+  const std::int64_t area = std::ssize(row) / channels;
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t p = 0; p < area; ++p) to[p * channels + c] = row[std::size_t(c * area + p)];
+}
+
 }  // namespace
 
 PackedMatrix rows_of(const PackedMatrix& weights, std::int64_t begin, std::int64_t count) {
@@ -60,16 +68,22 @@ PackedMatrix rows_of(const PackedMatrix& weights, std::int64_t begin, std::int64
 bool order_is_free(const QuantFormat& format, std::int64_t k) { return groups_per_row(format, k) == 1; }
 
 PackedMatrix channels_last(const PackedMatrix& weights, std::int64_t channels) {
-  QB_EXPECTS(!is_float(weights.format.kind) && order_is_free(weights.format, weights.k) && weights.k % channels == 0);
-  const std::int64_t area = weights.k / channels;
+  QB_EXPECTS(order_is_free(weights.format, weights.k) && weights.k % channels == 0);
+  if (is_float(weights.format.kind)) {
+    std::vector<float> values(std::size_t(weights.n * weights.k)), row(std::size_t(weights.k));
+    for (std::int64_t j = 0; j < weights.n; ++j) {
+      dequantize_row(weights, j, row.data());
+      put_channels_last(row, channels, values.data() + j * weights.k);
+    }
+    const MatrixView<const float> rows{values.data(), weights.n, weights.k, weights.k};
+    return weights.format.kind == CodeKind::f32 ? pack_f32(rows) : pack_bf16(rows);
+  }
   UnpackedMatrix matrix = parameters_of(weights);
   matrix.codes.resize(std::size_t(weights.n * weights.k));
   std::vector<std::uint8_t> row(std::size_t(weights.k));
   for (std::int64_t j = 0; j < weights.n; ++j) {
     unpack_row(weights, j, row.data());
-    for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t p = 0; p < area; ++p)
-        matrix.codes[std::size_t(j * weights.k + p * channels + c)] = row[std::size_t(c * area + p)];
+    put_channels_last(row, channels, matrix.codes.data() + j * weights.k);
   }
   return pack(matrix);
 }

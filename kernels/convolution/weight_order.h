@@ -10,8 +10,8 @@ PackedMatrix rows_of(const PackedMatrix& weights, std::int64_t begin, std::int64
 /// True where all weights of a row share one scale (or table), so that codes may change places.
 bool order_is_free(const QuantFormat& format, std::int64_t k);
 
-/// The same weights [n, channels * area] with k in the order area, channel instead of channel, area. QB_EXPECTS codes
-/// in free order and channels that divide k.
+/// The same weights [n, channels * area] with k in the order area, channel instead of channel, area. QB_EXPECTS a free
+/// order and channels that divide k.
 PackedMatrix channels_last(const PackedMatrix& weights, std::int64_t channels);
 
 }  // namespace qb

@@ -11,6 +11,10 @@ bool Window::is_pointwise() const {
   return plain(0) && plain(1);
 }
 
+std::int64_t seen_extent(const Window& window, std::size_t axis) {
+  return (window.out[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+}
+
 Reach reach(const Window& window, std::size_t axis, std::int64_t k) {
   const std::int64_t offset = k * window.dilation[axis] - window.begin[axis], stride = window.stride[axis];
   Reach result;

@@ -19,6 +19,9 @@ struct Window {
   bool is_pointwise() const;
 };
 
+/// Elements along an axis that windows see, from the first of the first to the last of the last, padding included.
+std::int64_t seen_extent(const Window& window, std::size_t axis);
+
 /// Result positions o in [first, last) whose element k of the window lies inside the input.
 struct Reach {
   std::int64_t first = 0, last = 0;

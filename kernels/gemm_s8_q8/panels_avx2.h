@@ -6,10 +6,8 @@
 #pragma once
 #include <immintrin.h>
 
+#include "kernels/gemm_f32_f32/inlining.h"
 #include "kernels/gemm_s8_q8/gemm_s8_q8.h"
-
-#define QB_UNROLL _Pragma("GCC unroll 16")  // before registers are assigned: an array that is indexed stays in memory
-#define QB_INLINE __attribute__((always_inline)) inline
 
 namespace qb {
 

@@ -4,6 +4,7 @@
 
 #include "kernels/gemm_s8_int/prepare.h"
 #include "kernels/gemm_s8_q8/prepare.h"
+#include "tests/kernels/conv_case.h"
 #include "tests/kernels/evex_kernels.h"
 #include "tests/kernels/gemm_case.h"
 
@@ -55,6 +56,23 @@ TEST_CASE("the source of gemm_s8_int_avxvnni, EVEX-encoded, agrees with the refe
 TEST_CASE("the source of gemm_s8_q8_avxvnni, EVEX-encoded, agrees with the reference") {
   if (!may_run()) return;
   check(evex_kernel("gemm_s8_q8_avxvnni", gemm_s8_q8_evex), {"q8c", "q8cz", "q5cz", "q3t"});
+}
+
+TEST_CASE("the source of window_products_avxvnni, EVEX-encoded, gives the bits of windows that are gathered") {
+  if (!may_run()) return;
+  const KernelInfo kernel = evex_kernel("gemm_s8_q8_avxvnni", gemm_s8_q8_evex);
+  for (const CodesCase& one : codes_cases()) {
+    if (one.shape.in_channels / one.shape.groups % 4 != 0) continue;
+    const CodesWays ways(one, kernel);
+    INFO(one.shape.window.in[0], " x ", one.shape.window.in[1], ", ", one.shape.in_channels, " channels");
+    const std::vector<float> gathered = ways.run(ways.plan(1, false), 1);
+    for (const int threads : {1, 3}) {
+      ConvPlan plan = ways.plan(threads, true);
+      REQUIRE((plan.in_place.products == window_products_avxvnni));
+      plan.in_place.products = window_products_evex;
+      CHECK(ways.run(plan, threads) == gathered);
+    }
+  }
 }
 
 }  // namespace qb

@@ -8,6 +8,7 @@
 #include "kernels/convolution/convolution.h"
 #include "kernels/convolution/patch_rows.h"
 #include "kernels/convolution/weight_order.h"
+#include "tests/kernels/conv_case.h"
 #include "tests/kernels/gemm_case.h"
 
 namespace qb {
@@ -92,7 +93,7 @@ TEST_CASE("rows become planes with their bias, whatever their number and width, 
 }
 
 TEST_CASE("reordered weights and rows of weights have the values of the originals") {
-  for (const char* text : {"q8c", "q4cz", "q8t", "t4c", "q3c", "q4g64", "q4c.f16", "e2m1c", "q5co"}) {
+  for (const char* text : {"q8c", "q4cz", "q8t", "t4c", "q3c", "q4g64", "q4c.f16", "e2m1c", "q5co", "f32", "bf16"}) {
     INFO(text);
     const PackedMatrix w = random_weights(parse_quant_format(text), 6, 36, /*seed=*/4);
     const std::vector<float> values = dequantize(w), turned = dequantize(channels_last(w, 4)),
@@ -147,119 +148,58 @@ TEST_CASE("codes that are quantized already give the product that gemm makes of 
 
 namespace {
 
-/// A convolution of codes by one kernel, with rows of windows or in place.
-struct CodesCase {
-  ConvShape shape;
-  const char* format = "q8c";
-  bool per_sample = false;
-};
-
-ConvShape conv_shape(std::int64_t batch, std::int64_t channels, std::int64_t results, std::int64_t groups,
-                     const Window& given) {
-  ConvShape shape{.window = given, .batch = batch, .in_channels = channels, .out_channels = results, .groups = groups};
-  for (std::size_t axis = 0; axis < Window::kAxes; ++axis) {
-    Window& window = shape.window;
-    const std::int64_t extent = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-    window.out[axis] = (window.in[axis] + window.begin[axis] + window.end[axis] - extent) / window.stride[axis] + 1;
-  }
-  return shape;
-}
-
-std::vector<CodesCase> codes_cases() {
-  return {
-      {conv_shape(1, 8, 70, 1, {{9, 17}, {}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}})},
-      {conv_shape(3, 4, 64, 1, {{7, 7}, {}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}), "q8cz"},
-      {conv_shape(2, 12, 33, 1, {{8, 6}, {}, {5, 5}, {1, 1}, {1, 1}, {2, 2}, {2, 2}}), "q4cz", true},
-      {conv_shape(2, 20, 129, 1, {{11, 13}, {}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {0, 1}}), "q8t"},
-      {conv_shape(1, 68, 16, 1, {{6, 9}, {}, {3, 2}, {1, 3}, {2, 2}, {2, 1}, {2, 0}})},
-      {conv_shape(2, 16, 96, 2, {{5, 8}, {}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}})},
-      {conv_shape(1, 4, 5, 1, {{1, 40}, {}, {1, 9}, {1, 1}, {1, 1}, {0, 4}, {0, 4}})},
-      {conv_shape(1, 4, 48, 1, {{3, 1}, {}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}})},
-      {conv_shape(1, 8, 17, 1, {{2, 2}, {}, {5, 5}, {1, 1}, {1, 1}, {4, 4}, {4, 4}})},
-      {conv_shape(4, 64, 64, 1, {{4, 4}, {}, {1, 1}, {2, 2}, {1, 1}, {0, 0}, {0, 0}})},
-  };
-}
-
-/// The same run by both ways.
-struct Ways {
-  CodesCase wanted;
-  std::vector<PreparedMatrix> weights;
-  std::vector<float> x, bias;
-
-  Ways(const CodesCase& one, const KernelInfo& kernel) : wanted(one) {
-    const ConvShape& shape = wanted.shape;
-    const std::int64_t channels = shape.in_channels / shape.groups, results = shape.out_channels / shape.groups;
-    for (std::int64_t g = 0; g < shape.groups; ++g) {
-      const PackedMatrix w =
-          random_weights(parse_quant_format(wanted.format), results, shape.k(), /*seed=*/std::uint64_t(g + 1));
-      weights.push_back(prepare(kernel, reorders_weights(plan(1, false)) ? channels_last(w, channels) : w));
+/// Calls body(kernel) for the variants of gemm_s8_q8 that read windows in place.
+template <class Body>
+void for_each_in_place(Body body) {
+  for (const KernelInfo& kernel : kernels()) {
+    if (kernel.family != "gemm_s8_q8" || kernel.reference || kernel.peer || kernel.name == "gemm_s8_q8_i8mm") continue;
+    if (!includes(host_isa(), kernel.needs)) {
+      MESSAGE("not run on this host: ", kernel.name, " in place");
+      continue;
     }
-    Random random(5);
-    x.resize(std::size_t(shape.batch * shape.in_channels * shape.window.in[0] * shape.window.in[1]));
-    for (float& value : x) value = float(random.uniform(-1, 1));
-    bias.resize(std::size_t(shape.out_channels));
-    for (float& value : bias) value = float(random.uniform(-1, 1));
+    body(kernel);
   }
-
-  ConvPlan plan(int threads, bool in_place) const {
-    ConvPlan made;
-    made.shape = wanted.shape;
-    made.per_sample = wanted.per_sample;
-    plan_products(made, Activations::s8, /*order_is_free=*/true, threads);
-    if (in_place) read_windows_in_place(made, weights);
-    return made;
-  }
-
-  std::vector<float> run(ConvPlan made, int threads, const ConvObserver& observer = {}) const {
-    const ConvShape& shape = wanted.shape;
-    std::vector<float> y(std::size_t(shape.batch * shape.out_channels * shape.window.positions()), -7.0f);
-    LayerWorkspaces workspaces;
-    workspaces.threads.resize(std::size_t(threads));
-    reserve_workspaces(made, workspaces);
-    const RowScaling scaling{RowScaling::Kind::fixed, 8, 0x1p-7f, wanted.per_sample ? 0 : 37};
-    run_conv({made, weights, scaling, x.data(), bias.data(), y.data(), threads, observer}, workspaces);
-    return y;
-  }
-};
+}
 
 }  // namespace
 
 TEST_CASE("windows that are read in place give the bits of windows that are gathered") {
-  const KernelInfo* kernel = find_kernel("gemm_s8_q8_avx512vnni");
-  if (kernel == nullptr || !includes(host_isa(), kernel->needs)) {
-    MESSAGE("not run on this host: gemm_s8_q8_avx512vnni in place");
-    return;
-  }
-  for (const CodesCase& one : codes_cases()) {
-    const Ways ways(one, *kernel);
-    INFO(one.shape.window.in[0], " x ", one.shape.window.in[1], ", ", one.shape.in_channels, " channels");
-    REQUIRE((ways.plan(1, true).in_place.products != nullptr));
-    const std::vector<float> gathered = ways.run(ways.plan(1, false), 1);
-    for (const int threads : {1, 2, 3}) CHECK(ways.run(ways.plan(threads, true), threads) == gathered);
-  }
+  for_each_in_place([](const KernelInfo& kernel) {
+    for (const CodesCase& one : codes_cases()) {
+      const CodesWays ways(one, kernel);
+      INFO(kernel.name, ": ", one.shape.window.in[0], " x ", one.shape.window.in[1], ", ", one.shape.in_channels,
+           " channels");
+      const bool pairs = kernel.name == "gemm_s8_q8_avx2" || kernel.name == "gemm_s8_q8_neon";
+      const bool expected = one.shape.in_channels / one.shape.groups % (pairs ? 2 : 4) == 0 &&
+                            !(kernel.name == "gemm_s8_q8_avx2" && one.shape.window.area() == 1);
+      CHECK((ways.plan(1, true).in_place.products != nullptr) == expected);
+      const std::vector<float> gathered = ways.run(ways.plan(1, false), 1);
+      for (const int threads : {1, 2, 3}) CHECK(ways.run(ways.plan(threads, true), threads) == gathered);
+    }
+  });
 }
 
 TEST_CASE("observers of windows that are read in place see the rows and results of every product") {
-  const KernelInfo* kernel = find_kernel("gemm_s8_q8_avx512vnni");
-  if (kernel == nullptr || !includes(host_isa(), kernel->needs)) return;
-  for (const CodesCase& one : codes_cases()) {
-    const Ways ways(one, *kernel);
-    std::int64_t seen = 0;
-    ConvObserver observer;
-    observer.product = [&](std::int64_t, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call) {
-      std::vector<float> right(std::size_t(call.m * count));
-      GemmCall again = call;
-      again.y = right.data();
-      again.y_stride = count;
-      GemmScratch scratch;
-      gemm(weights, again, scratch);
-      for (std::int64_t i = 0; i < call.m; ++i)
-        CHECK(std::equal(right.begin() + i * count, right.begin() + (i + 1) * count, call.y + i * call.y_stride));
-      seen += call.m * count;
-    };
-    ways.run(ways.plan(2, true), 2, observer);
-    CHECK(seen == one.shape.batch * one.shape.out_channels * one.shape.window.positions());
-  }
+  for_each_in_place([](const KernelInfo& kernel) {
+    for (const CodesCase& one : codes_cases()) {
+      const CodesWays ways(one, kernel);
+      std::int64_t seen = 0;
+      ConvObserver observer;
+      observer.product = [&](std::int64_t, std::int64_t count, const PreparedMatrix& weights, const GemmCall& call) {
+        std::vector<float> right(std::size_t(call.m * count));
+        GemmCall again = call;
+        again.y = right.data();
+        again.y_stride = count;
+        GemmScratch scratch;
+        gemm(weights, again, scratch);
+        for (std::int64_t i = 0; i < call.m; ++i)
+          CHECK(std::equal(right.begin() + i * count, right.begin() + (i + 1) * count, call.y + i * call.y_stride));
+        seen += call.m * count;
+      };
+      ways.run(ways.plan(2, true), 2, observer);
+      CHECK(seen == one.shape.batch * one.shape.out_channels * one.shape.window.positions());
+    }
+  });
 }
 
 }  // namespace qb
