@@ -166,7 +166,7 @@ void multiply_some_rows(const GemmArgs& args, std::int64_t row, std::int64_t row
   if constexpr (kRows > 1) multiply_some_rows<Steps, kRows - 1>(args, row, rows, column);
 }
 
-constexpr std::int64_t kTableStripColumns = 64;
+constexpr std::int64_t kTableStripColumns = 32;
 
 /// Levels of one segment of some columns, in the second-level cache.
 template <class Steps>

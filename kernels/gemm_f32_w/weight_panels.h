@@ -57,6 +57,6 @@ inline constexpr std::int64_t kSegment = 256;  ///< most weights that are summed
 
 inline constexpr std::int64_t kTableColumns = 4;        ///< of a block of channel_levels
 inline constexpr std::int64_t kLeastTable = 64;         ///< bytes of a column's table; short ones are repeated
-inline constexpr std::int64_t kTableSegmentSteps = 32;  ///< most vectors of weights before their sums are added up
+inline constexpr std::int64_t kTableSegmentSteps = 64;  ///< most vectors of weights before their sums are added up
 
 }  // namespace qb
