@@ -16,7 +16,7 @@ namespace qb {
 
 namespace {
 
-constexpr std::int64_t kCodePanel = 64;                       ///< columns of gemm_s8_q8_avx512vnni
+constexpr std::int64_t kCodePanel = 64;                      ///< columns of gemm_s8_q8_avx512vnni
 constexpr std::int64_t kUnitBytes = std::int64_t(64) << 10;  ///< results that wait to become planes
 
 std::int64_t group_channels(const ConvShape& shape) { return shape.in_channels / shape.groups; }

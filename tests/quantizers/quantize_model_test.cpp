@@ -8,6 +8,7 @@
 #include "models/executor.h"
 #include "models/metrics.h"
 #include "quantizers/quantizer.h"
+#include "tests/quantizers/run_model.h"
 
 namespace qb {
 namespace {
@@ -52,14 +53,6 @@ QuantizedModel quantized(const Model& model, const std::string& spec, const Tens
   return out;
 }
 
-std::vector<float> outputs(const Model& model, const Tensor& inputs) {
-  ExecutorOptions options;
-  options.batch = inputs.shape[0];
-  Executor executor(model, options);
-  const std::span<const float> y = executor.run(inputs).as<float>();
-  return {y.begin(), y.end()};
-}
-
 const Node& node_named(const Model& model, std::string_view name) {
   return *std::find_if(model.graph.nodes.begin(), model.graph.nodes.end(),
                        [&](const Node& node) { return node.name == name; });
@@ -89,7 +82,7 @@ TEST_CASE("every matrix is reported: what it became, or why it stayed") {
   const QuantizedModel plain = quantized(model, "float");
   CHECK(plain.layers.size() == 3);
   for (const LayerReport& layer : plain.layers) CHECK(layer.format == "f32");
-  CHECK(outputs(plain.model, random_tensor({3, 24}, 1, 9)) == outputs(model, random_tensor({3, 24}, 1, 9)));
+  CHECK(results_of(plain.model, random_tensor({3, 24}, 1, 9)) == results_of(model, random_tensor({3, 24}, 1, 9)));
 }
 
 TEST_CASE("names that no layer has, and nothing left to quantize, are refused") {
@@ -113,12 +106,12 @@ TEST_CASE("names that no layer has, and nothing left to quantize, are refused") 
 TEST_CASE("more bits come nearer to the float model, through the kernels") {
   const Model model = small_model();
   const Tensor inputs = random_tensor({64, 24}, 1, 5);
-  const std::vector<float> wanted = outputs(model, inputs);
+  const std::vector<float> wanted = results_of(model, inputs);
   for (const std::string method : {"rtn", "kmeans", "entropy"}) {
     double last = -10;
     for (const int bits : {2, 4, 6, 8}) {
       const double sqnr =
-          sqnr_db(wanted, outputs(quantized(model, method + ":w" + std::to_string(bits)).model, inputs));
+          sqnr_db(wanted, results_of(quantized(model, method + ":w" + std::to_string(bits)).model, inputs));
       INFO(method, " bits=", bits, " sqnr=", sqnr);
       // Two bits are 12 dB on uniform grids. Equal mass puts its levels where the weights are, not where the error is:
       // at two to four bits its tails stay as coarse as they were, and 3.7 dB were measured.
@@ -152,8 +145,8 @@ TEST_CASE("activations are quantized where weights are, shared weights included"
 
   const QuantizedModel shifted = quantized(model, "rtn:w8a8@mode=static,asym=1", samples);
   CHECK(node_named(shifted.model, "square").activation->zero == -128);  // after Relu
-  const std::vector<float> wanted = outputs(model, samples);
-  const auto loss = [&](const QuantizedModel& m) { return sqnr_db(wanted, outputs(m.model, samples)); };
+  const std::vector<float> wanted = results_of(model, samples);
+  const auto loss = [&](const QuantizedModel& m) { return sqnr_db(wanted, results_of(m.model, samples)); };
   // 8-bit codes of a normal input that reach to 3.5 sigma: 6.02 * 8 + 4.77 - 20 log10(3.5) = 42 dB for each quantized
   // operand; four layers of two operands lose up to 9 dB.
   CHECK(loss(dynamic) > 33);
@@ -167,7 +160,7 @@ TEST_CASE("tables with int8 activations can be quantized, and say at a node that
   for (const char* spec : {"kmeans:w4a8", "entropy:w4a8"}) {
     const QuantizedModel out = quantized(model, spec);
     try {
-      outputs(out.model, random_tensor({1, 24}, 1, 5));
+      results_of(out.model, random_tensor({1, 24}, 1, 5));
       FAIL("ran");
     } catch (const Unsupported& error) {
       CHECK(std::string(error.what()).find("hidden") != std::string::npos);

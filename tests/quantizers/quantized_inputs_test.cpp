@@ -8,6 +8,7 @@
 
 #include "kernels/base/random.h"
 #include "quantizers/quantizer.h"
+#include "tests/quantizers/run_model.h"
 
 namespace qb {
 namespace {
@@ -202,14 +203,6 @@ Model deep_model() {
   return model;
 }
 
-std::vector<float> results(const Model& model, const Tensor& samples) {
-  ExecutorOptions options;
-  options.batch = samples.shape[0];
-  Executor executor(model, options);
-  const std::span<const float> y = executor.run(samples).as<float>();
-  return {y.begin(), y.end()};
-}
-
 double squared_error(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
@@ -221,9 +214,9 @@ double squared_error(const std::vector<float>& a, const std::vector<float>& b) {
 TEST_CASE("the float model's results as target keep a deep model's error down on samples that were not seen") {
   const Model model = deep_model();
   const Tensor samples = random_tensor({70, 3, 8, 8}, 1, 30), unseen = random_tensor({40, 3, 8, 8}, 1, 31);
-  const std::vector<float> wanted = results(model, unseen);
+  const std::vector<float> wanted = results_of(model, unseen);
   const auto error = [&](const std::string& spec) {
-    return squared_error(wanted, results(quantize_model(model, parse_quant_spec(spec), samples, 2).model, unseen));
+    return squared_error(wanted, results_of(quantize_model(model, parse_quant_spec(spec), samples, 2).model, unseen));
   };
   for (const std::string spec :
        {"gptq:w4@inputs=", "gptq:w3@inputs=", "gptq:w2@inputs=", "adaround:w4@steps=200,inputs="}) {
