@@ -7,7 +7,7 @@ namespace qb {
 namespace {
 
 /// A line holds two channels' weights, and an operand both.
-struct PairStep : FloatSums<Avx512> {
+struct PairStep : FloatWindowSums<Avx512> {
   using Pixel = std::uint16_t;
   using Weights = __m512i;
   static constexpr int kRegisters = 32, kParts = 1, kChannels = 2;

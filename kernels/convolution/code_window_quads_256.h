@@ -9,7 +9,7 @@ namespace qb {
 namespace {
 
 /// A line holds four channels' codes.
-struct QuadStep : CodeSums {
+struct QuadStep : CodeSums256 {
   using Pixel = std::int8_t;
   static constexpr int kColumnBytes = 4, kChannels = 4;
 

@@ -12,7 +12,7 @@ namespace qb {
 namespace {
 
 /// Exact sums in int32, scaled as gemm_s8_q8_ref scales them.
-struct CodeSums {
+struct CodeSums256 {
   using Args = WindowProductsArgs;
   using Sums = __m256i;
   using Weights = __m256i;

@@ -13,7 +13,7 @@ namespace qb {
 namespace {
 
 /// Exact sums in int32, scaled as gemm_s8_q8_ref scales them.
-struct CodeSums {
+struct CodeSumsNeon {
   using Args = WindowProductsArgs;
   using Sums = int32x4_t;
   static constexpr int kLanes = 4, kRegisters = 32, kParts = 1;

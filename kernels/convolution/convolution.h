@@ -122,8 +122,8 @@ struct ConvObserver {
 struct ConvRun {
   ConvPlan& plan;                              ///< sample_scale is written
   const std::vector<PreparedMatrix>& weights;  ///< one per group; one in all for depthwise
-  RowScaling scaling;  ///< none, or fixed; of a plan that is per_sample only bits and zero count
-  const float* x = nullptr;
+  RowScaling scaling;        ///< none, or fixed; of a plan that is per_sample only bits and zero count
+  const float* x = nullptr;  ///< up to 3 elements behind its end may be read
   const float* bias = nullptr;
   float* y = nullptr;
   int threads = 1;

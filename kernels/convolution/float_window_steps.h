@@ -10,7 +10,7 @@ namespace {
 
 /// Sums of float32, which y holds while one part of the weights follows another.
 template <class VectorType>
-struct FloatSums {
+struct FloatWindowSums {
   using Vector = VectorType;
   using Args = FloatWindowsArgs;
   using Sums = typename Vector::Floats;
@@ -41,7 +41,7 @@ struct FloatSums {
 
 /// A line holds one channel's weights.
 template <class Vector, int kVectorRegisters>
-struct FloatStep : FloatSums<Vector> {
+struct FloatStep : FloatWindowSums<Vector> {
   using Pixel = float;
   using Weights = typename Vector::Floats;
   static constexpr int kRegisters = kVectorRegisters, kParts = 1, kChannels = 1;

@@ -6,7 +6,7 @@ namespace qb {
 namespace {
 
 /// A line holds two channels' codes, which are widened; pixels are wide.
-struct WideStep : CodeSums {
+struct WideStep : CodeSums256 {
   using Pixel = std::int16_t;
   static constexpr int kColumnBytes = 2, kChannels = 2;
 

@@ -5,7 +5,7 @@ namespace qb {
 namespace {
 
 /// A line holds four channels' codes, which sdot adds into int32.
-struct QuadStep : CodeSums {
+struct QuadStep : CodeSumsNeon {
   using Pixel = std::int8_t;
   using Weights = int8x16_t;
   static constexpr int kColumnBytes = 4, kChannels = 4;

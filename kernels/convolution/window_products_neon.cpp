@@ -5,7 +5,7 @@ namespace qb {
 namespace {
 
 /// A line holds two channels' codes. Products become int16 (at most 2^14), pairs of them are added into int32.
-struct PairStep : CodeSums {
+struct PairStep : CodeSumsNeon {
   using Pixel = std::int8_t;
   using Weights = int8x8_t;
   static constexpr int kColumnBytes = 2, kChannels = 2;

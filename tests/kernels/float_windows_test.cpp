@@ -41,14 +41,14 @@ struct FloatCase {
   const KernelInfo& kernel;
   ConvShape shape;
   std::vector<PackedMatrix> weights;  ///< by group, C, H, W order
-  std::vector<float> x, bias;         ///< from element 1 on
+  std::vector<float> x, bias;         ///< from element 1 on; 3 elements behind x may be read
 
   FloatCase(const KernelInfo& with, const char* format, const ConvShape& given) : kernel(with), shape(given) {
     for (std::int64_t g = 0; g < shape.groups; ++g)
       weights.push_back(random_weights(parse_quant_format(format), shape.out_channels / shape.groups, shape.k(),
                                        /*seed=*/std::uint64_t(g + 1)));
     Random random(5);
-    x.resize(std::size_t(1 + shape.batch * shape.in_channels * shape.window.in[0] * shape.window.in[1]));
+    x.resize(std::size_t(1 + shape.batch * shape.in_channels * shape.window.in[0] * shape.window.in[1] + 3));
     for (float& value : x) value = float(random.uniform(-1, 1));
     bias.resize(std::size_t(1 + shape.out_channels));
     for (float& value : bias) value = float(random.uniform(-1, 1));
