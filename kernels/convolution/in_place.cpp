@@ -289,13 +289,13 @@ void read_windows_in_place(ConvPlan& plan, const std::vector<PreparedMatrix>& we
   InPlace in_place = in_place_variant(*weights[0].kernel);
   if (!in_place.products || channels % in_place.channel_step != 0) return;
   if (in_place.reads_wide_pixels && area == 1) return;  // windows see few pixels: gathering them is faster
-  plan.in_place = in_place;
-  if (!in_place.leaves_padding_out) return;
-  in_place.sum_stride = round_up(weights[0].n, 16);
-  in_place.position_sums.assign(std::size_t(plan.shape.groups * area * in_place.sum_stride), 0);
-  for (std::int64_t g = 0; g < plan.shape.groups; ++g)
-    sum_positions(weights[std::size_t(g)], channels, area, in_place.sum_stride,
-                  in_place.position_sums.data() + g * area * in_place.sum_stride);
+  if (in_place.leaves_padding_out) {
+    in_place.sum_stride = round_up(weights[0].n, 16);
+    in_place.position_sums.assign(std::size_t(plan.shape.groups * area * in_place.sum_stride), 0);
+    for (std::int64_t g = 0; g < plan.shape.groups; ++g)
+      sum_positions(weights[std::size_t(g)], channels, area, in_place.sum_stride,
+                    in_place.position_sums.data() + g * area * in_place.sum_stride);
+  }
   plan.in_place = std::move(in_place);
 }
 

@@ -13,13 +13,6 @@
 namespace qb {
 namespace {
 
-Tensor random_tensor(Shape shape, double size, std::uint64_t seed) {
-  Tensor tensor(DType::f32, std::move(shape));
-  Random random(seed);
-  for (float& value : tensor.as<float>()) value = float(size * random.normal());
-  return tensor;
-}
-
 /// x [-1, 24] -> Gemm "hidden" [32, 24] -> Relu -> MatMul "square" [32, 32] -> Relu -> MatMul "again" with the same
 /// weight
 /// -> Gemm "scores" [5, 32].

@@ -13,13 +13,6 @@
 namespace qb {
 namespace {
 
-Tensor random_tensor(Shape shape, double size, std::uint64_t seed) {
-  Tensor tensor(DType::f32, std::move(shape));
-  Random random(seed);
-  for (float& value : tensor.as<float>()) value = float(size * random.normal());
-  return tensor;
-}
-
 Node conv(std::string name, std::string in, std::string weight, std::string out, std::int64_t groups) {
   return {std::move(name),
           "Conv",
