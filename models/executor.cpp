@@ -88,7 +88,7 @@ void Executor::State::run_step(std::size_t index, std::span<const Tensor> inputs
     step.outputs[i]->dtype = step.types[i]->dtype;
     step.outputs[i]->shape = step.types[i]->shape;
   }
-  const OpRun run{step.inputs, step.outputs, options.threads};
+  const OpRun run{step.inputs, step.outputs, options.threads, options.kernel == "reference" ? Isa::none : options.isa};
   if (planned.integer >= 0) {
     IntegerLayer& layer = plan.integers[std::size_t(planned.integer)];
     run_integer_layer(layer, std::span(plan.layers).subspan(layer.first, layer.begin.size()), run, workspaces, integers,
@@ -163,6 +163,8 @@ std::int64_t Executor::prepared_bytes() const {
 std::int64_t Executor::scratch_bytes() const {
   std::int64_t bytes = 0;
   for (const Tensor& slot : state_->plan.slots) bytes += std::int64_t(slot.bytes.size());
+  for (const PlannedStep& step : state_->plan.steps)
+    if (step.op.workspace_bytes) bytes += step.op.workspace_bytes();
   return bytes + state_->workspaces.bytes() + state_->integers.bytes();
 }
 

@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
+#include "kernels/base/parallel.h"
 #include "models/float_functions.h"
 #include "models/ops.h"
 
 namespace qb {
 
 namespace {
+
+constexpr std::int64_t kRowsPerThread = 8;  ///< fewer are done before another thread has begun
 
 /// A tensor seen as [outer, extent, inner] around one axis (or a run of axes).
 struct AxisView {
@@ -158,6 +162,54 @@ PlannedOp plan_layer_normalization(const OpSite& site) {
   return planned;
 }
 
+/// Sum of squares in eight lanes, so that it is vectorized in a fixed order.
+double sum_of_squares(const float* x, std::int64_t count) {
+  constexpr std::int64_t kLanes = 8;
+  double lanes[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += double(x[i + lane]) * double(x[i + lane]);
+  for (; i < count; ++i) lanes[i % kLanes] += double(x[i]) * double(x[i]);
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+/// Source: Zhang and Sennrich (arXiv:1910.07467).
+PlannedOp plan_rms_normalization(const OpSite& site) {
+  site.expect_dtype(0, DType::f32);
+  site.expect_dtype(1, DType::f32);
+  const std::size_t axis = site.axis(site.node->integer_or("axis", -1), std::ssize(site.shape(0)));
+  const AxisView view = view_of(site.shape(0), axis, site.shape(0).size());
+  const Shape tail(site.shape(0).begin() + std::ptrdiff_t(axis), site.shape(0).end());
+  const std::int64_t scales = element_count(site.shape(1));
+  if (scales != 1 && site.shape(1) != tail)
+    site.fail(fmt::format("input 1 has the shape {} but must have the shape {} or one element", to_text(site.shape(1)),
+                          to_text(tail)));
+  site.expect(site.node->integer_or("stash_type", 1) == 1, "attribute 'stash_type' must be 1 (float32)");
+  const double epsilon = site.node->number_or("epsilon", 1e-5f);
+  PlannedOp planned;
+  planned.outputs = {{DType::f32, site.shape(0)}};
+  planned.overwrites = 1;
+  planned.run = [=](const OpRun& run) {
+    const float* scale = run.inputs[1]->as<float>().data();
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o) {
+        const float* x = run.inputs[0]->as<float>().data() + o * view.extent;
+        float* y = run.outputs[0]->as<float>().data() + o * view.extent;
+        const auto factor = float(1.0 / std::sqrt(sum_of_squares(x, view.extent) / double(view.extent) + epsilon));
+        if (scales == 1) {
+          for (std::int64_t i = 0; i < view.extent; ++i) y[i] = x[i] * factor * *scale;
+        } else {
+          for (std::int64_t i = 0; i < view.extent; ++i) y[i] = x[i] * factor * scale[i];
+        }
+      }
+    };
+    parallel_for(view.outer, run.threads, kRowsPerThread, std::cref(part));
+  };
+  return planned;
+}
+
 PlannedOp plan_instance_normalization(const OpSite& site) {
   site.expect_dtype(0, DType::f32);
   site.expect(site.shape(0).size() >= 3, "input 0 must have spatial axes");
@@ -219,6 +271,7 @@ constexpr OperatorInfo kTable[] = {
     {"LRN", 1, 1, 1, plan_lrn},
     {"LayerNormalization", 2, 3, 1, plan_layer_normalization},
     {"LogSoftmax", 1, 1, 1, plan_log_softmax},
+    {"RMSNormalization", 2, 2, 1, plan_rms_normalization},
     {"Softmax", 1, 1, 1, plan_softmax},
 };
 

@@ -15,7 +15,7 @@ using Group = std::span<const OperatorInfo> (*)();
 constexpr Group kGroups[] = {cast_operators,    unary_operators,    binary_operators, logic_operators,
                              product_operators, pool_operators,     norm_operators,   reduce_operators,
                              shape_operators,   movement_operators, pad_operators,    quantize_operators,
-                             integer_operators, transform_operators};
+                             integer_operators, transform_operators, attention_operators};
 
 /// Integers of any width as int64.
 std::vector<std::int64_t> integers_of(const Tensor& tensor, const OpSite& site, std::size_t input) {

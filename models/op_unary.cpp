@@ -76,6 +76,12 @@ PlannedOp plan_hard_swish(const OpSite& site) {
   return map_floats(site, [](float x) { return x * std::max(0.0f, std::min(1.0f, x / 6.0f + 0.5f)); });
 }
 
+/// Source: Ramachandran, Zoph and Le (arXiv:1710.05941).
+PlannedOp plan_swish(const OpSite& site) {
+  const float alpha = site.node->number_or("alpha", 1.0f);
+  return map_floats(site, [alpha](float x) { return x / (1.0f + exp_f32(-alpha * x)); });
+}
+
 PlannedOp plan_softplus(const OpSite& site) {
   return map_floats(site, [](float x) { return std::max(x, 0.0f) + std::log1p(std::exp(-std::abs(x))); });
 }
@@ -186,6 +192,7 @@ constexpr OperatorInfo kTable[] = {
     {"Sigmoid", 1, 1, 1, plan_sigmoid},
     {"Softplus", 1, 1, 1, plan_softplus},
     {"Sqrt", 1, 1, 1, plan_sqrt},
+    {"Swish", 1, 1, 1, plan_swish},
     {"Tanh", 1, 1, 1, plan_tanh},
 };
 

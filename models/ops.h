@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/cpu.h"
 #include "kernels/base/tensor.h"
 #include "models/graph.h"
 
@@ -57,6 +58,7 @@ struct OpRun {
   std::span<const Tensor* const> inputs;
   std::span<Tensor* const> outputs;
   int threads = 1;
+  Isa isa = Isa::none;  ///< that kernels without weights may use; none: their references
 };
 
 /// A node ready to run. `run` takes shapes from planning, never from its arguments, allocates nothing that it could
@@ -67,6 +69,7 @@ struct PlannedOp {
   std::function<void(const OpRun&)> run;
   std::uint32_t overwrites = 0;  ///< bit i: output 0 may lie in the memory of input i
   bool reshapes = false;         ///< output 0 has the bytes of input 0; run copies them when they lie elsewhere
+  std::function<std::int64_t()> workspace_bytes = {};  ///< that run keeps from call to call; not set: none
 };
 
 using PlanFn = PlannedOp (*)(const OpSite&);
@@ -95,6 +98,7 @@ std::span<const OperatorInfo> pad_operators();        ///< op_pad.cpp
 std::span<const OperatorInfo> quantize_operators();   ///< op_quantize.cpp
 std::span<const OperatorInfo> integer_operators();    ///< op_integer.cpp
 std::span<const OperatorInfo> transform_operators();  ///< op_transform.cpp
+std::span<const OperatorInfo> attention_operators();  ///< op_attention.cpp
 
 const OperatorInfo* find_operator(std::string_view name);  ///< null when unknown
 

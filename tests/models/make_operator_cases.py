@@ -1,6 +1,6 @@
 """Writes operator_cases.json: single nodes with inputs, and outputs computed by the reference evaluator of the onnx package.
 
-Run by hand where an operator gains a feature: python3 make_operator_cases.py (needs onnx >= 1.16 and numpy).
+Run by hand where an operator gains a feature: python3 make_operator_cases.py (needs onnx >= 1.23 and numpy).
 """
 import json
 import pathlib
@@ -184,6 +184,50 @@ case("MatMul", [f(2, 3, 5), f(5, 4)], label="batched left")
 case("MatMul", [f(2, 1, 3, 5), f(4, 5, 2)], label="both broadcast")
 case("MatMul", [f(5), f(5, 4)], label="row")
 case("MatMul", [f(3, 5), f(5)], label="column")
+
+case("Swish", [x], opset=24)
+case("Swish", [x], opset=24, label="steeper", alpha=1.5)
+case("RMSNormalization", [f(2, 3, 4), f(4)], opset=23)
+case("RMSNormalization", [f(2, 3, 5), f(3, 5)], opset=23, label="two axes", axis=1, epsilon=0.01)
+case("RMSNormalization", [f(3, 21), f(1)], opset=23, label="one scale")
+
+
+def angles(*shape):
+    turn = rng.uniform(-3, 3, shape)
+    return np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
+
+
+case("RotaryEmbedding", [f(2, 4, 3, 8), *angles(2, 3, 4)], opset=23)
+case("RotaryEmbedding", [f(2, 3, 16), *angles(2, 3, 4)], opset=23, label="heads side by side", num_heads=2)
+case("RotaryEmbedding", [f(2, 4, 3, 8), *angles(9, 4), np.array([[0, 8, 2], [5, 5, 1]], np.int64)], opset=23, label="positions")
+case("RotaryEmbedding", [f(1, 2, 3, 8), *angles(1, 3, 4)], opset=23, label="neighbours", interleaved=1)
+case("RotaryEmbedding", [f(1, 2, 3, 8), *angles(1, 3, 2)], opset=23, label="part of a head", rotary_embedding_dim=4)
+
+attention = dict(opset=24)
+q, k, v = f(2, 3, 4, 8), f(2, 3, 6, 8), f(2, 3, 6, 5)
+case("Attention", [q, k, v], **attention)
+case("Attention", [q, k, v], label="scale and softcap", scale=0.25, softcap=2.0, **attention)
+case("Attention", [q, k, v], label="causal, more keys", is_causal=1, **attention)
+case("Attention", [f(2, 3, 7, 8), f(2, 3, 4, 8), f(2, 3, 4, 8)], label="causal, more queries", is_causal=1, **attention)
+case("Attention", [f(2, 4, 12), f(2, 6, 12), f(2, 6, 8)], label="heads side by side", q_num_heads=4, kv_num_heads=4, **attention)
+case("Attention", [f(2, 4, 24), f(2, 6, 8), f(2, 6, 4)], label="shared keys side by side", q_num_heads=6, kv_num_heads=2, **attention)
+case("Attention", [f(1, 6, 4, 8), f(1, 2, 6, 8), f(1, 2, 6, 8)], label="shared keys", **attention)
+case("Attention", [q, k, v, f(4, 6)], label="mask", **attention)
+case("Attention", [q, k, v, f(3, 1, 6)], label="mask by head", **attention)
+case("Attention", [q, k, v, f(2, 1, 4, 6)], label="mask by sample, causal", is_causal=1, **attention)
+seen = rng.random((2, 3, 4, 6)) > 0.4
+seen[0, 0, 0] = False
+case("Attention", [q, k, v, seen], label="mask of truths, one query without keys", **attention)
+case("Attention", [q, k, v, seen[:1, :, :, :5]], label="short mask of truths", **attention)
+past_key, past_value = f(2, 3, 5, 8), f(2, 3, 5, 5)
+case("Attention", [q, f(2, 3, 4, 8), f(2, 3, 4, 5), None, past_key, past_value], outputs=3, label="past", is_causal=1, **attention)
+case("Attention", [f(2, 1, 24), f(2, 1, 24), f(2, 1, 15), None, past_key, past_value], outputs=3, label="past side by side",
+     q_num_heads=3, kv_num_heads=3, is_causal=1, **attention)
+case("Attention", [q, k, v, None, None, None, i64(6, 3)], label="lengths", **attention)
+case("Attention", [q, k, v, None, None, None, i64(5, 2)], label="lengths, causal", is_causal=1, **attention)
+for window in [dict(left_window_size=2), dict(right_window_size=1), dict(left_window_size=1, right_window_size=0)]:
+    case("Attention", [q, k, v], opset=25, label="window", **window)
+case("Attention", [q, f(2, 3, 4, 8), f(2, 3, 4, 5), f(4, 9), past_key, past_value], opset=25, label="window, mask and past", is_causal=1, left_window_size=3)
 
 path = pathlib.Path(__file__).with_name("operator_cases.json")
 lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
