@@ -10,6 +10,7 @@
 #include "kernels/base/text.h"
 #include "models/data/dataset_options.h"
 #include "models/integer_result.h"
+#include "models/llama.h"
 
 namespace qb {
 
@@ -89,6 +90,13 @@ DatasetManifest dataset_from_json(const Json& value, const std::string& where, B
   return dataset;
 }
 
+/// How many files a model of each format has.
+struct FormatRow {
+  std::string_view format;
+  std::size_t files;
+};
+constexpr FormatRow kFormats[] = {{"onnx", 1}, {"safetensors", 2}, {"llama", 0}};
+
 Task task_from_text(const std::string& text, const Fields& fields) {
   for (const Task task : {Task::classification, Task::language})
     if (name_of(task) == text) return task;
@@ -137,6 +145,7 @@ Json to_json(const ModelManifest& manifest) {
   return {{"name", manifest.name},
           {"format", manifest.format},
           {"files", to_json(manifest.files)},
+          {"options", parse_json(manifest.options, "model options", Blame::peer)},
           {"task", name_of(manifest.task)},
           {"rounding", manifest.rounding},
           {"dataset",
@@ -155,23 +164,29 @@ ModelManifest manifest_from_json(const Json& value, const std::string& where, Bl
   manifest.files = files_from_json(fields, blame);
   manifest.task = task_from_text(fields.text("task"), fields);
   manifest.rounding = read_rounding(fields);
+  const Json& options = fields.at("options");
   manifest.dataset = dataset_from_json(fields.at("dataset"), fmt::format("{}: dataset", where), blame);
   fields.done();
-  if (manifest.format != "onnx" && manifest.format != "safetensors")
+  const auto row = std::ranges::find(kFormats, std::string_view(manifest.format), &FormatRow::format);
+  if (row == std::end(kFormats))
     fields.fail("format",
-                fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors"})));
-  const std::size_t wanted = manifest.format == "onnx" ? 1 : 2;
+                fmt::format("is '{}'{}", manifest.format, suggestion(manifest.format, {"onnx", "safetensors", "llama"})));
+  if (manifest.format == "llama")
+    manifest.options = to_text(llama_shape(options, fmt::format("{}: options", where), blame));
+  else if (options != Json::object())
+    fields.fail("options", fmt::format("are not empty; a model in format {} has none", manifest.format));
   if (manifest.dataset.kind == "generated" && manifest.task == Task::language)
     fields.fail("task", "is 'language', but generated samples have no next token; \"grammar\" has");
-  if (manifest.files.size() != wanted)
+  if (manifest.files.size() != row->files)
     fields.fail("files", fmt::format("names {} files; a model in format {} has {}", manifest.files.size(),
-                                     manifest.format, wanted));
+                                     manifest.format, row->files));
   return manifest;
 }
 
 std::string model_digest(const ModelManifest& manifest) {
   Json what = {{"format", manifest.format}, {"task", name_of(manifest.task)}, {"files", digests(manifest.files)}};
   if (manifest.rounding != ModelManifest().rounding) what["rounding"] = manifest.rounding;
+  if (manifest.files.empty()) what["options"] = manifest.options;
   return digest_of(what);
 }
 

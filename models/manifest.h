@@ -39,8 +39,9 @@ struct DatasetManifest {
 
 struct ModelManifest {
   std::string name;
-  std::string format;          ///< "onnx" or "safetensors"
+  std::string format;          ///< "onnx", "safetensors", or "llama": random weights, no files
   std::vector<FileRef> files;  ///< onnx: {model}; safetensors: {weights, graph JSON}
+  std::string options = "{}";  ///< canonical JSON of what a model without files is made of
   Task task = Task::classification;
   std::string rounding = "reference";  ///< of QLinear nodes: a name of CodeRounding (integer_result.h)
   DatasetManifest dataset;
@@ -54,7 +55,7 @@ struct DataRoots {
 };
 
 /// Reads one element of a study's "models": a name from the zoo, or an object
-/// { "name", "onnx" | "safetensors" (+ "graph"), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar" |
+/// { "name", "onnx" | "safetensors" (+ "graph") | "llama" (sizes: llama.h), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar" |
 /// "generated":
 /// ..., ... } }, also "task" and "rounding" (of the results of QLinear nodes). In "dataset", beside the kind: "name",
 /// "split", "scale", "mean", "deviation", "shape" (of one sample), "classes", "calibration" (how many samples of a set

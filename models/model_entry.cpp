@@ -11,6 +11,7 @@
 #include "models/data/dataset_options.h"
 #include "models/executor.h"
 #include "models/integer_result.h"
+#include "models/llama.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -162,20 +163,38 @@ ModelManifest read_zoo_model(const std::string& name, const std::string& where, 
   return manifest;
 }
 
+constexpr std::size_t kLongestName = 64;
+
+void check_name(const Fields& fields, const std::string& name) {
+  if (name.empty() || name.size() > kLongestName)
+    fields.fail("name", fmt::format("must have 1 to {} bytes", kLongestName));
+}
+
+/// A model of random weights, by its sizes.
+ModelManifest read_llama_model(Fields& fields, const DataRoots& roots) {
+  ModelManifest manifest;
+  manifest.format = "llama";
+  manifest.options = to_text(llama_shape(fields.at("llama"), fmt::format("{}: llama", fields.where()), Blame::user));
+  manifest.name = fields.text_or("name", "llama");
+  check_name(fields, manifest.name);
+  manifest.dataset = read_dataset(fields.at("dataset"), fmt::format("{}: dataset", fields.where()), roots);
+  fields.done();
+  return manifest;
+}
+
 ModelManifest read_file_model(const Json& entry, const std::string& where, const DataRoots& roots) {
   Fields fields(entry, where, Blame::user);
   ModelManifest manifest;
-  const bool onnx = fields.has("onnx"), safetensors = fields.has("safetensors");
-  if (!onnx && !safetensors) refuse_misspelt(fields, {"onnx", "safetensors"});
-  if (onnx == safetensors)
-    throw InputError(fmt::format("{}: names {} of \"onnx\" and \"safetensors\"; exactly one is accepted", where,
-                                 onnx ? "both" : "none"));
+  const bool onnx = fields.has("onnx"), safetensors = fields.has("safetensors"), llama = fields.has("llama");
+  if (!onnx && !safetensors && !llama) refuse_misspelt(fields, {"onnx", "safetensors", "llama"});
+  if (int(onnx) + int(safetensors) + int(llama) != 1)
+    throw InputError(fmt::format(R"({}: names {} of "onnx", "safetensors" and "llama"; exactly one is accepted)", where,
+                                 int(onnx) + int(safetensors) + int(llama)));
+  if (llama) return read_llama_model(fields, roots);
   manifest.format = onnx ? "onnx" : "safetensors";
   const std::string path = fields.text(manifest.format);
   manifest.name = fields.text_or("name", fs::path(path).stem().string());
-  constexpr std::size_t kLongestName = 64;
-  if (manifest.name.empty() || manifest.name.size() > kLongestName)
-    fields.fail("name", fmt::format("must have 1 to {} bytes", kLongestName));
+  check_name(fields, manifest.name);
   std::string graph = onnx ? "" : fields.text("graph");
   manifest.task = read_task(fields);
   manifest.rounding = read_rounding(fields);

@@ -13,6 +13,7 @@
 #include "models/import/used_weights.h"
 #include "models/integer_result.h"
 #include "models/layer_edits.h"
+#include "models/llama.h"
 #include "models/manifest.h"
 
 namespace qb {
@@ -61,6 +62,12 @@ Model read_safetensors_model(const ModelManifest& manifest, const FileSource& so
   return model;
 }
 
+Model read_model(const ModelManifest& manifest, const FileSource& source, const std::string& where) {
+  if (manifest.format == "onnx") return read_onnx(read_file(source(manifest.files.at(0))), where);
+  if (manifest.format == "safetensors") return read_safetensors_model(manifest, source);
+  return random_llama(llama_shape(parse_json(manifest.options, "model options", Blame::peer), where, Blame::peer));
+}
+
 void round_codes(Model& model, const std::string& rounding) {
   for (Node& node : model.graph.nodes)
     if (node.op.starts_with("QLinear")) node.attributes.insert_or_assign(std::string(kRoundingAttribute), rounding);
@@ -69,9 +76,8 @@ void round_codes(Model& model, const std::string& rounding) {
 }  // namespace
 
 Model load_model(const ModelManifest& manifest, const FileSource& source) {
-  const std::string where = manifest.files.at(0).path;
-  Model model = manifest.format == "onnx" ? read_onnx(read_file(source(manifest.files[0])), where)
-                                          : read_safetensors_model(manifest, source);
+  const std::string where = manifest.files.empty() ? manifest.name : manifest.files[0].path;
+  Model model = read_model(manifest, source, where);
   model.name = manifest.name;
   model.task = manifest.task;
   model.digest = model_digest(manifest);

@@ -53,6 +53,7 @@ struct GrammarOptions {
 /// still the same.
 struct PicturesOptions {
   std::int64_t version = 1;
+  std::int64_t ids = 0;    ///< up to 2^24; not 0: no pictures but whole numbers below it, for models that look them up
   std::int64_t blobs = 8;  ///< 0..64 per picture
   double contrast = 90;    ///< 0..1000 levels: deviation of a blob's strength
   double noise = 4;        ///< 0..100 levels: deviation of the noise of each value
@@ -75,7 +76,7 @@ Dataset glyphs(const GlyphsOptions& options, const std::string& split, std::int6
                int threads = 1);
 Dataset grammar(const GrammarOptions& options, const std::string& split, std::int64_t count, std::uint64_t seed);
 
-/// Values [count, shape...] of samples without answers, as u8.
+/// Values [count, shape...] of samples without answers: u8, or i32 where they are ids.
 Tensor pictures(const PicturesOptions& options, const Shape& shape, const std::string& split, std::int64_t count,
                 std::uint64_t seed);
 

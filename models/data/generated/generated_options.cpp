@@ -56,6 +56,8 @@ PicturesOptions pictures_options(const Json& options, const std::string& where, 
   Fields fields(options, where, blame);
   PicturesOptions result;
   result.version = fields.integer_or("version", 1, 1, result.version);
+  result.ids = fields.integer_or("ids", 0, std::int64_t(1) << 24, result.ids);
+  if (result.ids > 0) return fields.done(), result;
   result.blobs = fields.integer_or("blobs", 0, 64, result.blobs);
   result.contrast = number_within(fields, "contrast", 0, 1000, result.contrast);
   result.noise = number_within(fields, "noise", 0, 100, result.noise);
@@ -87,6 +89,7 @@ std::string to_text(const GrammarOptions& options) {
 }
 
 std::string to_text(const PicturesOptions& options) {
+  if (options.ids > 0) return canonical_text(Json{{"version", options.version}, {"ids", options.ids}});
   return canonical_text(Json{{"version", options.version},
                              {"blobs", options.blobs},
                              {"contrast", options.contrast},

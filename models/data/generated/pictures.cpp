@@ -59,6 +59,18 @@ void draw(const PicturesOptions& options, const Planes& planes, Random& random, 
   }
 }
 
+/// Whole numbers below `bound`, evenly drawn.
+Tensor ids(std::int64_t bound, const Shape& shape, const SampleStreams& streams) {
+  Tensor tensor(DType::i32, shape);
+  const std::int64_t each = shape[0] > 0 ? tensor.size() / shape[0] : 0;
+  for (std::int64_t i = 0; i < shape[0]; ++i) {
+    Random random = streams.of_sample(i);
+    for (std::int32_t& id : tensor.as<std::int32_t>().subspan(std::size_t(i * each), std::size_t(each)))
+      id = std::int32_t(random.below(std::uint64_t(bound)));
+  }
+  return tensor;
+}
+
 }  // namespace
 
 Tensor pictures(const PicturesOptions& options, const Shape& shape, const std::string& split, std::int64_t count,
@@ -67,6 +79,7 @@ Tensor pictures(const PicturesOptions& options, const Shape& shape, const std::s
   const std::int64_t each = element_count(shape);
   Shape all = shape;
   all.insert(all.begin(), count);
+  if (options.ids > 0) return ids(options.ids, all, streams);
   Tensor tensor(DType::u8, all);
   std::vector<double> field;
   field.resize(std::size_t(each));
