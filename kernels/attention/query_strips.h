@@ -20,7 +20,7 @@ constexpr std::int64_t kBlockKeys = 64;
 
 /// Queries [begin, begin + queries) and what is known of them, by query: panels of kWidth columns.
 template <class Vector>
-struct Strip {
+struct QueryStrip {
   static constexpr std::int64_t kWidth = Vector::kStripVectors * Vector::kLanes;
   std::int64_t begin, queries, vectors;
   float* q;                      ///< [key_size], times scale
@@ -42,7 +42,7 @@ struct StripTile {
 template <class Vector, bool kValues, int kRows, int kVectors>
 __attribute__((noinline)) void fill_strip_tile(const StripTile& tile) {
   using Floats = typename Vector::Floats;
-  constexpr int kLanes = Vector::kLanes, kWidth = int(Strip<Vector>::kWidth);
+  constexpr int kLanes = Vector::kLanes, kWidth = int(QueryStrip<Vector>::kWidth);
   Floats sum[kRows][kVectors];
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vector::zero();
   const float *a = tile.a, *panel = tile.panel;
@@ -79,7 +79,7 @@ void fill_rows(const StripTile& all, std::int64_t rows) {
   for (std::int64_t t = 0; t < tiles; ++t) {
     const std::int64_t begin = rows * t / tiles;
     tile.a = all.a + begin * (kValues ? 1 : all.stride);
-    tile.to = all.to + begin * Strip<Vector>::kWidth;
+    tile.to = all.to + begin * QueryStrip<Vector>::kWidth;
     fill_some_rows_of<Vector, kValues, int(kMost), kVectors>(tile, rows * (t + 1) / tiles - begin);
   }
 }
@@ -94,7 +94,7 @@ template <class Vector>
 void cap_scores(const AttentionArgs& args, float* scores, std::int64_t keys) {
   const auto cap = Vector::all(args.softcap), inverse = Vector::all(1 / args.softcap);
   for (std::int64_t j = 0; j < keys; ++j) {
-    float* line = scores + j * Strip<Vector>::kWidth;
+    float* line = scores + j * QueryStrip<Vector>::kWidth;
     Vector::store(line,
                   Vector::multiply(cap, hyperbolic_tangent<Vector>(Vector::multiply(Vector::load(line), inverse))));
   }
@@ -110,7 +110,7 @@ void mask_scores(const AttentionArgs& args, const KeyBlock& block, std::int64_t 
     load_turned<Vector>(args.mask + query * args.mask_stride + block.first + j, args.mask_stride, queries,
                         block.count - j, x);
     QB_UNROLL for (int i = 0; i < kLanes; ++i) {
-      float* line = scores + (j + i) * Strip<Vector>::kWidth;
+      float* line = scores + (j + i) * QueryStrip<Vector>::kWidth;
       if (i < block.count - j) Vector::store(line, Vector::add(Vector::load(line), x[i]));
     }
   }
@@ -124,16 +124,16 @@ void hide_scores(const AttentionArgs& args, const KeyBlock& block, std::int64_t 
     // Lane i sees key `first + j` if it lies before first_unseen + query + i.
     const std::int64_t blind = block.first + j - args.first_unseen - query;
     const auto last = Vector::all(float(blind < -1 ? -1 : blind > Vector::kLanes ? Vector::kLanes : blind));
-    float* line = scores + j * Strip<Vector>::kWidth;
+    float* line = scores + j * QueryStrip<Vector>::kWidth;
     Vector::store(line, Vector::where_above(numbers, last, Vector::load(line), nothing));
   }
 }
 
 /// Scores of one vector of queries become weights: e to the power of what they lie below the largest score yet.
 template <class Vector>
-void weigh_scores(const Strip<Vector>& strip, std::int64_t keys, std::int64_t at) {
+void weigh_scores(const QueryStrip<Vector>& strip, std::int64_t keys, std::int64_t at) {
   using Floats = typename Vector::Floats;
-  constexpr std::int64_t kWidth = Strip<Vector>::kWidth;
+  constexpr std::int64_t kWidth = QueryStrip<Vector>::kWidth;
   float* scores = strip.scores + at;
   const Floats before = Vector::load(strip.most + at);
   Floats most = before, other = before;
@@ -158,7 +158,7 @@ void weigh_scores(const Strip<Vector>& strip, std::int64_t keys, std::int64_t at
 
 /// Keys that some of the strip's queries see.
 template <class Vector>
-void attend_block(const AttentionArgs& args, const Strip<Vector>& strip, const KeyBlock& block) {
+void attend_block(const AttentionArgs& args, const QueryStrip<Vector>& strip, const KeyBlock& block) {
   constexpr std::int64_t kLanes = Vector::kLanes;
   const std::int64_t blind = args.unseen_step * (block.first + 1 - args.first_unseen - strip.begin);
   const std::int64_t first = blind <= 0 ? 0 : blind / kLanes, at = first * kLanes, vectors = strip.vectors - first;
@@ -183,7 +183,7 @@ QB_INLINE void scale_lines(float* panel, std::int64_t lines, std::int64_t vector
   for (std::int64_t v = 0; v < vectors; ++v) {
     const auto factor = by(v * Vector::kLanes);
     for (std::int64_t t = 0; t < lines; ++t) {
-      float* line = panel + t * Strip<Vector>::kWidth + v * Vector::kLanes;
+      float* line = panel + t * QueryStrip<Vector>::kWidth + v * Vector::kLanes;
       Vector::store(line, Vector::multiply(Vector::load(line), factor));
     }
   }
@@ -191,9 +191,9 @@ QB_INLINE void scale_lines(float* panel, std::int64_t lines, std::int64_t vector
 
 /// One strip of args.queries: those from strip.begin on.
 template <class Vector>
-void attend_strip(const AttentionArgs& args, const Strip<Vector>& strip) {
+void attend_strip(const AttentionArgs& args, const QueryStrip<Vector>& strip) {
   using Floats = typename Vector::Floats;
-  constexpr std::int64_t kLanes = Vector::kLanes, kWidth = Strip<Vector>::kWidth;
+  constexpr std::int64_t kLanes = Vector::kLanes, kWidth = QueryStrip<Vector>::kWidth;
   turn_into_panel<Vector>(args.q + strip.begin * args.q_stride, args.q_stride, strip.queries, args.key_size, strip.q,
                           kWidth);
   scale_lines<Vector>(strip.q, args.key_size, strip.vectors, [&](std::int64_t) { return Vector::all(args.scale); });
@@ -214,14 +214,15 @@ void attend_strip(const AttentionArgs& args, const Strip<Vector>& strip) {
 
 template <class Vector>
 void attend_strips(const AttentionArgs& args) {
-  constexpr std::int64_t kWidth = Strip<Vector>::kWidth;
+  constexpr std::int64_t kWidth = QueryStrip<Vector>::kWidth;
   float* scratch = args.scratch;
   const auto take = [&](std::int64_t lines) {
     float* taken = scratch;
     scratch += lines * kWidth;
     return taken;
   };
-  Strip<Vector> strip{0, 0, 0, take(args.key_size), take(args.value_size), take(kBlockKeys), take(1), take(1), take(1)};
+  QueryStrip<Vector> strip{0,       0,       0,      take(args.key_size), take(args.value_size), take(kBlockKeys),
+                           take(1), take(1), take(1)};
   for (std::int64_t begin = 0; begin < args.queries; begin += kWidth) {
     strip.begin = begin;
     strip.queries = args.queries - begin < kWidth ? args.queries - begin : kWidth;

@@ -6,7 +6,10 @@ std::span<const AttentionVariant> attention_variants() {
   static constexpr AttentionVariant kVariants[] = {
     {"attention_ref", Isa::none, attention_ref, 1},
 #if defined(__x86_64__)
+    {"attention_avx2", Isa::avx2, attention_avx2, 4},
     {"attention_avx512", Isa::avx2 | Isa::avx512, attention_avx512, 8},
+#elif defined(__aarch64__)
+    {"attention_neon", Isa::neon, attention_neon, 4},
 #endif
   };
   return kVariants;

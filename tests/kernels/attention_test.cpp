@@ -109,17 +109,15 @@ std::string disagreement_of(const AttentionCase& c) {
   return {};
 }
 
-/// Runs it once, on threads, and says where it disagrees.
+/// Runs it on one thread and on three, and says where it disagrees.
 std::string run_and_compare(AttentionCase& c, Isa isa) {
   AttentionScratch scratch;
   attention(c.call, isa, scratch);
   const std::vector<float> one = c.results();
-  for (const int threads : {2, 3, 7}) {
-    c.call.threads = threads;
-    c.forget_results();
-    attention(c.call, isa, scratch);
-    if (c.results() != one) return "the bits depend on the number of threads";
-  }
+  c.call.threads = 3;
+  c.forget_results();
+  attention(c.call, isa, scratch);
+  if (c.results() != one) return "the bits depend on the number of threads";
   c.call.threads = 1;
   return c.touched_elsewhere() ? "wrote beside the results" : disagreement_of(c);
 }
@@ -139,16 +137,16 @@ void for_each_variant(Body body) {
 
 std::vector<AttentionSizes> awkward_sizes() {
   std::vector<AttentionSizes> all;
-  for (const std::int64_t queries : {1, 2, 5, 8, 9, 15, 17, 33, 64, 70})
-    for (const std::int64_t past : {0, 1, 63, 130})
-      for (const auto& [key_size, value_size] : {std::array{1, 3}, {3, 1}, {64, 64}, {80, 33}, {7, 128}})
+  for (const std::int64_t queries : {1, 3, 5, 8, 9, 17, 33, 64, 70})
+    for (const std::int64_t past : {0, 1, 63, 110})
+      for (const auto& [key_size, value_size] : {std::array{1, 3}, {3, 1}, {64, 20}, {33, 9}, {7, 65}})
         all.push_back({.queries = queries, .past = past, .key_size = key_size, .value_size = value_size});
   for (const std::int64_t past : {0, 230, 300, 1025}) {
-    all.push_back({.queries = 1, .past = past, .heads = 12, .kv_heads = 1, .key_size = 64, .value_size = 64});
-    all.push_back({.queries = 1, .past = past, .heads = 6, .kv_heads = 2, .key_size = 128, .value_size = 200});
+    all.push_back({.queries = 1, .past = past, .heads = 12, .kv_heads = 1, .key_size = 64, .value_size = 24});
+    all.push_back({.queries = 1, .past = past, .heads = 6, .kv_heads = 2, .key_size = 80, .value_size = 200});
     all.push_back({.queries = 3, .past = past, .heads = 2, .kv_heads = 2, .key_size = 20, .value_size = 70});
   }
-  all.push_back({.queries = 200, .past = 100, .heads = 3, .kv_heads = 1, .key_size = 16, .value_size = 24});
+  all.push_back({.queries = 200, .past = 100, .heads = 3, .kv_heads = 1, .key_size = 8, .value_size = 12});
   return all;
 }
 
@@ -169,12 +167,12 @@ TEST_CASE("every variant of attention agrees with the formula on awkward sizes")
 
 TEST_CASE("masks, softcap and grouped heads do what the formula says") {
   for_each_variant([](const AttentionVariant& variant) {
-    for (const std::int64_t queries : {1, 3, 40, 67})
-      for (const std::int64_t past : {0, 75})
+    for (const std::int64_t queries : {1, 3, 21, 67})
+      for (const std::int64_t past : {0, 37})
         for (const bool shared : {true, false})
           for (const float softcap : {0.0f, 1.5f}) {
             AttentionCase c(
-                {.queries = queries, .past = past, .heads = 4, .kv_heads = 2, .key_size = 24, .value_size = 40},
+                {.queries = queries, .past = past, .heads = 4, .kv_heads = 2, .key_size = 9, .value_size = 12},
                 /*seed=*/3);
             c.add_mask(shared);
             c.call.softcap = softcap;
