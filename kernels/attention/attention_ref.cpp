@@ -13,7 +13,7 @@ template <class Body>
 void for_each_key(const AttentionArgs& args, std::int64_t i, Body body) {
   std::int64_t j = 0;
   for (const AttentionKeys& part : args.parts)
-    for (std::int64_t p = 0; p < part.positions && j < args.first_unseen + i; ++p, ++j)
+    for (std::int64_t p = 0; p < part.positions && j < args.first_unseen + i * args.unseen_step; ++p, ++j)
       body(j, part.key + p * part.key_stride, part.value + p * part.value_stride);
 }
 

@@ -2,6 +2,30 @@
 
 namespace qb {
 
-AttentionVariant best_attention([[maybe_unused]] Isa isa) { return {"attention_ref", Isa::none, attention_ref}; }
+std::span<const AttentionVariant> attention_variants() {
+  static constexpr AttentionVariant kVariants[] = {
+    {"attention_ref", Isa::none, attention_ref, 1},
+#if defined(__x86_64__)
+    {"attention_avx2", Isa::avx2, attention_avx2, 4},
+    {"attention_avx512", Isa::avx2 | Isa::avx512, attention_avx512, 8},
+#elif defined(__aarch64__)
+    {"attention_neon", Isa::neon, attention_neon, 4},
+#endif
+  };
+  return kVariants;
+}
+
+const AttentionVariant& best_attention(Isa isa) {
+  const std::span<const AttentionVariant> all = attention_variants();
+  const AttentionVariant* best = &all.front();
+  for (const AttentionVariant& variant : all)
+    if (includes(isa, variant.needs)) best = &variant;
+  return *best;
+}
+
+std::int64_t attention_scratch(std::int64_t key_size, std::int64_t value_size) {
+  constexpr std::int64_t kLanes = 16, kBlockLines = 64, kQueryLines = 3;  // of the widest variant
+  return kAttentionQueries * (key_size + value_size + 2 * kLanes + kBlockLines + kQueryLines);
+}
 
 }  // namespace qb
