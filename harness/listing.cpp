@@ -118,7 +118,7 @@ Json dataset_rows(const DataRoots& roots) {
       {"npy", "inputs and labels", "NumPy arrays"},
       {"cifar", "1 to 6 batches", "the binary CIFAR-10 format"},
       {"glyphs", "none: generated", "drawn characters, distorted and noisy"},
-      {"generated", "none: generated", "pictures for any model, answers of the float model"},
+      {"generated", "none: generated", "pictures or ids for any model, answers of the float model"},
       {"grammar", "none: generated", "tokens of a probabilistic grammar with known entropy rate"},
   }};
   std::map<std::string, std::string> users;

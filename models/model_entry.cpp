@@ -174,11 +174,20 @@ void check_name(const Fields& fields, const std::string& name) {
 ModelManifest read_llama_model(Fields& fields, const DataRoots& roots) {
   ModelManifest manifest;
   manifest.format = "llama";
-  manifest.options = to_text(llama_shape(fields.at("llama"), fmt::format("{}: llama", fields.where()), Blame::user));
+  const LlamaShape shape = llama_shape(fields.at("llama"), fmt::format("{}: llama", fields.where()), Blame::user);
+  manifest.options = to_text(shape);
   manifest.name = fields.text_or("name", "llama");
   check_name(fields, manifest.name);
-  manifest.dataset = read_dataset(fields.at("dataset"), fmt::format("{}: dataset", fields.where()), roots);
+  const Json& dataset = fields.at("dataset");
   fields.done();
+  const std::string where = fmt::format("{}: dataset", fields.where());
+  manifest.dataset = read_dataset(dataset, where, roots);
+  if (manifest.dataset.kind != "generated") return manifest;
+  const Json options = parse_json(manifest.dataset.options, where, Blame::user);
+  const std::int64_t ids = generated_options(options, where, Blame::user).pictures.ids;
+  if (ids < 1 || ids > shape.vocabulary)
+    throw InputError(fmt::format(R"({}: generated: key 'ids' is {}; accepted is 1 to the vocabulary's {})", where, ids,
+                                 shape.vocabulary));
   return manifest;
 }
 

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <type_traits>
 
+#include "kernels/base/parallel.h"
 #include "models/broadcast.h"
 #include "models/ops.h"
 
@@ -45,6 +47,11 @@ PlannedOp pair_elements(const OpSite& site, F f) {
     const T* a = run.inputs[0]->as<T>().data();
     const T* b = run.inputs[1]->as<T>().data();
     T* y = run.outputs[0]->as<T>().data();
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      inner_loop(end - begin, a + begin * walk.inner_step[0], walk.inner_step[0], b + begin * walk.inner_step[1],
+                 walk.inner_step[1], y + begin, f);
+    };
+    if (walk.count == 1) return parallel_for(walk.inner, run.threads, kElementsPerThread, std::cref(part));
     for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
       inner_loop(walk.inner, a + offset[0], walk.inner_step[0], b + offset[1], walk.inner_step[1], y + at, f);
     });

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
+#include "kernels/base/parallel.h"
 #include "models/float_functions.h"
 #include "models/ops.h"
 
@@ -20,7 +22,10 @@ PlannedOp map_elements(const OpSite& site, F f) {
   planned.run = [f](const OpRun& run) {
     const std::span<const T> x = run.inputs[0]->as<T>();
     T* y = run.outputs[0]->as<T>().data();
-    for (std::size_t i = 0; i < x.size(); ++i) y[i] = f(x[i]);
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = std::size_t(begin); i < std::size_t(end); ++i) y[i] = f(x[i]);
+    };
+    parallel_for(std::ssize(x), run.threads, kElementsPerThread, std::cref(part));
   };
   return planned;
 }

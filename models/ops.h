@@ -114,6 +114,8 @@ std::vector<Tensor> evaluate_node(const Node& node, int opset, std::span<const T
 std::vector<std::int64_t> row_major_strides(const Shape& shape);
 /// The shape of a result that all inputs broadcast to. Source: ONNX, Broadcasting (the rule of numpy).
 Shape broadcast_shape(const OpSite& site, std::span<const OpInput> inputs);
+/// Elements below which an elementwise operator is not worth a second thread.
+inline constexpr std::int64_t kElementsPerThread = 1 << 14;
 /// Copies the bytes of one tensor to another of equal size; nothing when they are the same.
 void copy_bytes(const Tensor& from, Tensor& to);
 

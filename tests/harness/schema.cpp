@@ -48,6 +48,8 @@ std::vector<Level> levels() {
       {"/$defs/exclusion", whole(R"("exclude": [{@}])")},
       {"/$defs/onnx_model", with_model(R"({"onnx": "x.onnx", "dataset": {"glyphs": {}}, @})")},
       {"/$defs/safetensors_model", with_model(R"({"safetensors": "x", "graph": "y", "dataset": {"glyphs": {}}, @})")},
+      {"/$defs/llama_model", with_model(R"({"llama": {"layers": 1}, "dataset": {"idx": "x"}, @})")},
+      {"/$defs/llama_model/properties/llama", with_model(R"({"llama": {@}, "dataset": {"idx": "x"}})")},
       {"/$defs/idx", with_dataset(R"({"idx": "x", @})")},
       {"/$defs/csv", with_dataset(R"({"csv": "x", @})")},
       {"/$defs/cifar", with_dataset(R"({"cifar": "x", @})")},

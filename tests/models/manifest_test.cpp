@@ -215,7 +215,7 @@ TEST_CASE("a wrong entry is refused with the nearest right word") {
   CHECK(says(place.input_fault(entry("", R"(, "deviation": [1, 0])")), "holds 0"));
   CHECK(says(place.input_fault(entry("", R"(, "npy": "x.npy")")), "names 2 kinds"));
   CHECK(says(place.input_fault(R"({"onxx": "m.onnx"})"), "did you mean 'onnx'?"));
-  CHECK(says(place.input_fault(R"({"onnx": "m.onnx", "safetensors": "w.safetensors", "dataset": {}})"), "names both"));
+  CHECK(says(place.input_fault(R"({"onnx": "m.onnx", "safetensors": "w.safetensors", "dataset": {}})"), "names 2 of"));
   CHECK(says(place.input_fault(R"({"onnx": "w.safetensor", "dataset": {"csv": "birds.csv"}})"),
              "did you mean 'w.safetensors'?"));
   CHECK(says(place.input_fault(R"({"onnx": "../m.onnx", "dataset": {"csv": "birds.csv"}})"), "not a path below"));
