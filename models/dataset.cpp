@@ -173,11 +173,10 @@ void answer(const Model& model, Dataset& data) {
 
 /// Pictures in the shape of the model's input.
 Dataset load_pictures(const ModelManifest& manifest, const std::string& split, std::int64_t count, std::uint64_t seed,
-                      const FileSource& source) {
+                      const Model& model) {
   const DatasetManifest& data = manifest.dataset;
   const Json json = parse_json(data.options, "dataset options", Blame::peer);
   GeneratedOptions options = generated_options(json, data.name, Blame::peer);
-  const Model model = load_model(manifest, source);
   const Shape& input = model.graph.inputs.at(0).shape;
   if (input.empty()) throw DataError(fmt::format("model '{}' has an input without axes", model.name));
   options.samples.shape = Shape(input.begin() + 1, input.end());
@@ -194,10 +193,11 @@ Dataset load_pictures(const ModelManifest& manifest, const std::string& split, s
 }
 
 Dataset load_generated(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
-                       const FileSource& source) {
+                       const FileSource& source, const Model* loaded) {
   const DatasetManifest& data = manifest.dataset;
   const std::int64_t count = limit > 0 ? limit : kGeneratedSplitSamples;
-  if (data.kind == "generated") return load_pictures(manifest, split, count, seed, source);
+  if (data.kind == "generated")
+    return load_pictures(manifest, split, count, seed, loaded ? *loaded : load_model(manifest, source));
   const Json options = parse_json(data.options, "dataset options", Blame::peer);
   return data.kind == "glyphs" ? glyphs(glyphs_options(options, data.name, Blame::peer), split, count, seed)
                                : grammar(grammar_options(options, data.name, Blame::peer), split, count, seed);
@@ -249,12 +249,12 @@ Tensor batch_of(const Dataset& dataset, std::int64_t begin, std::int64_t rows) {
 }
 
 Dataset load_dataset(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
-                     const FileSource& source) {
+                     const FileSource& source, const Model* loaded) {
   if (split != "test" && split != "train" && split != "calibration")
     throw InputError(fmt::format("'{}' is not a split; accepted are test, train and calibration", split));
   QB_EXPECTS(limit >= 0);
   const bool generated = manifest.dataset.files.empty();
-  return generated ? load_generated(manifest, split, limit, seed, source)
+  return generated ? load_generated(manifest, split, limit, seed, source, loaded)
                    : load_files(manifest, split, limit, seed, source);
 }
 

@@ -55,8 +55,8 @@ struct DataRoots {
 };
 
 /// Reads one element of a study's "models": a name from the zoo, or an object
-/// { "name", "onnx" | "safetensors" (+ "graph") | "llama" (sizes: llama.h), "dataset": { "idx" | "csv" | "bytes" | "npy" | "glyphs" | "grammar" |
-/// "generated":
+/// { "name", "onnx" | "safetensors" (+ "graph") | "llama" (sizes: llama.h), "dataset": { "idx" | "csv" | "bytes" |
+/// "npy" | "glyphs" | "grammar" | "generated":
 /// ..., ... } }, also "task" and "rounding" (of the results of QLinear nodes). In "dataset", beside the kind: "name",
 /// "split", "scale", "mean", "deviation", "shape" (of one sample), "classes", "calibration" (how many samples of a set
 /// without training data are held out for calibration; default 0), and for "bytes" also "zero"; "bytes" and "npy" need
@@ -81,9 +81,9 @@ Model load_model(const ModelManifest& manifest, const FileSource& source);
 
 /// The first `limit` samples of a split (0: all). "calibration" is drawn, by `seed`, from training data where the set
 /// has any, otherwise from the samples that the option "calibration" holds out of the test split, which then lacks
-/// them; with neither it is empty. Dataset::name says which. Throws InputError for an unknown split, DataError for a
-/// bad file.
+/// them; with neither it is empty. Dataset::name says which. `loaded`: the manifest's model, where it is at hand.
+/// Throws InputError for an unknown split, DataError for a bad file.
 Dataset load_dataset(const ModelManifest& manifest, const std::string& split, std::int64_t limit, std::uint64_t seed,
-                     const FileSource& source);
+                     const FileSource& source, const Model* loaded = nullptr);
 
 }  // namespace qb

@@ -102,7 +102,7 @@ void UnitRun::load() {
   float_model_ = load_model(unit_.model, files_);
   result_.load_s = seconds_since(begin_ns);
   const std::int64_t wanted = std::max({unit_.measure.accuracy_samples, options_.batch, kProofSamples});
-  data_ = load_dataset(unit_.model, "test", wanted, unit_.seed, files_);
+  data_ = load_dataset(unit_.model, "test", wanted, unit_.seed, files_, &float_model_);
   if (data_.count() == 0) throw DataError(fmt::format("dataset '{}' has no samples", data_.name));
   const std::int64_t judged = std::min(unit_.measure.accuracy_samples, data_.count());
   result_.dataset = fmt::format("{} {}, {} samples", data_.name, data_.split, judged);
@@ -116,7 +116,8 @@ void UnitRun::quantize() {
   Tensor calibration;
   if (needs_calibration(spec) && unit_.measure.calibration_samples > 0)
     calibration =
-        load_dataset(unit_.model, "calibration", unit_.measure.calibration_samples, unit_.seed, files_).inputs;
+        load_dataset(unit_.model, "calibration", unit_.measure.calibration_samples, unit_.seed, files_, &float_model_)
+            .inputs;
   const std::int64_t begin_ns = now_ns();
   quantized_ = quantize_model(float_model_, spec, calibration, /*threads=*/1);
   result_.quantize_s = seconds_since(begin_ns);
