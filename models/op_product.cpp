@@ -1,11 +1,13 @@
-// Products whose weights are computed by the graph itself. Products with constant weights go through kernels
-// (executor_layer.h); these plain loops define the same operators where no matrix could be prepared.
+// Products whose weights are computed by the graph itself: of matrices by kernels/float_product.h, convolutions in
+// plain loops. Products with constant weights are layers (executor_layer.h).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 
 #include "kernels/base/parallel.h"
+#include "kernels/float_product.h"
 #include "models/broadcast.h"
 #include "models/ops.h"
 #include "models/window.h"
@@ -14,26 +16,40 @@ namespace qb {
 
 namespace {
 
-/// y[m, n] += a[m, k] * b[k, n]; element (i, t) of a is a[i * a_row + t * a_column], b likewise; y is dense.
-struct PlainProduct {
-  std::int64_t m = 0, n = 0, k = 0;
-  std::int64_t a_row = 0, a_column = 0, b_row = 0, b_column = 0;
+/// Products of two computed matrices, with the memory that they work in.
+struct ComputedProduct {
+  FloatProduct shape;  ///< without operands
+  std::shared_ptr<FloatProductScratch> scratch = std::make_shared<FloatProductScratch>();
 
-  void operator()(const float* a, const float* b, float* y, float alpha) const {
-    for (std::int64_t i = 0; i < m; ++i) {
-      float* row = y + i * n;
-      for (std::int64_t t = 0; t < k; ++t) {
-        const float left = alpha * a[i * a_row + t * a_column];
-        const float* right = b + t * b_row;
-        if (b_column == 1) {
-          for (std::int64_t j = 0; j < n; ++j) row[j] += left * right[j];
-        } else {
-          for (std::int64_t j = 0; j < n; ++j) row[j] += left * right[j * b_column];
-        }
-      }
-    }
+  /// Calls place(product, p) to set the operands of each.
+  template <class Place>
+  void run(std::int64_t count, Place place, const OpRun& run) const {
+    const auto product = [&](std::int64_t p) {
+      FloatProduct own = shape;
+      place(own, p);
+      return own;
+    };
+    multiply_floats(count, std::cref(product), run.isa, run.threads, *scratch);
   }
 };
+
+/// Offsets of the matrices that each product of a batch reads, in matrices.
+struct BatchOffsets {
+  std::vector<std::int64_t> a, b;
+};
+
+BatchOffsets batch_offsets(const Shape& shape, const Shape& a_outer, const Shape& b_outer) {
+  BatchOffsets offsets;
+  if (element_count(shape) == 0) return offsets;
+  const BroadcastWalk walk = plan_walk(shape, {a_outer, b_outer});
+  for_each_outer(walk, [&](std::int64_t, const std::int64_t* offset) {
+    for (std::int64_t i = 0; i < walk.inner; ++i) {
+      offsets.a.push_back(offset[0] + i * walk.inner_step[0]);
+      offsets.b.push_back(offset[1] + i * walk.inner_step[1]);
+    }
+  });
+  return offsets;
+}
 
 /// Source: ONNX, MatMul: the rule of numpy.matmul.
 PlannedOp plan_matmul(const OpSite& site) {
@@ -50,24 +66,24 @@ PlannedOp plan_matmul(const OpSite& site) {
   const Shape a_outer(a.begin(), a.end() - 2), b_outer(b.begin(), b.end() - 2);
   const std::vector<OpInput> outer = {{true, DType::f32, a_outer, nullptr}, {true, DType::f32, b_outer, nullptr}};
   Shape shape = broadcast_shape(site, outer);
-  const std::int64_t products = element_count(shape);
-  const BroadcastWalk walk = products > 0 ? plan_walk(shape, {a_outer, b_outer}) : BroadcastWalk{};
+  const auto offsets = std::make_shared<const BatchOffsets>(batch_offsets(shape, a_outer, b_outer));
   if (!a_is_row) shape.push_back(m);
   if (!b_is_column) shape.push_back(n);
 
+  const ComputedProduct product{{.m = m, .n = n, .k = k, .a_row = k, .b_row = n, .y_row = n}};
   PlannedOp planned;
   planned.outputs = {{DType::f32, shape}};
-  planned.run = [=, product = PlainProduct{m, n, k, k, 1, n, 1}](const OpRun& run) {
+  planned.run = [m, n, k, offsets, product](const OpRun& run) {
     const float *left = run.inputs[0]->as<float>().data(), *right = run.inputs[1]->as<float>().data();
-    const std::span<float> y = run.outputs[0]->as<float>();
-    std::fill(y.begin(), y.end(), 0.0f);
-    if (products == 0) return;
-    for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
-      for (std::int64_t i = 0; i < walk.inner; ++i)
-        product(left + (offset[0] + i * walk.inner_step[0]) * m * k,
-                right + (offset[1] + i * walk.inner_step[1]) * k * n, y.data() + (at + i) * m * n, 1.0f);
-    });
+    float* y = run.outputs[0]->as<float>().data();
+    const auto place = [&](FloatProduct& own, std::int64_t p) {
+      own.a = left + offsets->a[std::size_t(p)] * m * k;
+      own.b = right + offsets->b[std::size_t(p)] * k * n;
+      own.y = y + p * m * n;
+    };
+    product.run(std::ssize(offsets->a), place, run);
   };
+  planned.workspace_bytes = [product] { return product.scratch->bytes(); };
   return planned;
 }
 
@@ -90,21 +106,33 @@ PlannedOp plan_gemm(const OpSite& site) {
           fmt::format("input 2 of shape {} does not fit a result of shape {}", to_text(site.shape(2)), to_text(shape)));
     walk = plan_walk(shape, {site.shape(2), shape});
   }
-  const PlainProduct product{m, n, k, turn_a ? 1 : k, turn_a ? m : 1, turn_b ? 1 : n, turn_b ? k : 1};
+  const ComputedProduct product{{.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .a_row = turn_a ? 1 : k,
+                                 .a_column = turn_a ? m : 1,
+                                 .b_row = turn_b ? 1 : n,
+                                 .b_column = turn_b ? k : 1,
+                                 .y_row = n}};
   PlannedOp planned;
   planned.outputs = {{DType::f32, shape}};
   planned.run = [=](const OpRun& run) {
     const std::span<float> y = run.outputs[0]->as<float>();
-    std::fill(y.begin(), y.end(), 0.0f);
-    if (has_c) {
-      const float* c = run.inputs[2]->as<float>().data();
-      for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
-        for (std::int64_t i = 0; i < walk.inner; ++i)
-          y[std::size_t(at + i)] = beta * c[offset[0] + i * walk.inner_step[0]];
-      });
-    }
-    product(run.inputs[0]->as<float>().data(), run.inputs[1]->as<float>().data(), y.data(), alpha);
+    const auto place = [&](FloatProduct& own, std::int64_t) {
+      own.a = run.inputs[0]->as<float>().data();
+      own.b = run.inputs[1]->as<float>().data();
+      own.y = y.data();
+    };
+    product.run(1, place, run);
+    for (float& value : y) value *= alpha;
+    if (!has_c) return;
+    const float* c = run.inputs[2]->as<float>().data();
+    for_each_outer(walk, [&](std::int64_t at, const std::int64_t* offset) {
+      for (std::int64_t i = 0; i < walk.inner; ++i)
+        y[std::size_t(at + i)] += beta * c[offset[0] + i * walk.inner_step[0]];
+    });
   };
+  planned.workspace_bytes = [product] { return product.scratch->bytes(); };
   return planned;
 }
 
