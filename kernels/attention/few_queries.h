@@ -31,16 +31,16 @@ template <class Vector, class Join>
 QB_INLINE float over_lanes(typename Vector::Floats x, Join join) {
   float lanes[Vector::kLanes];
   Vector::store(lanes, x);
-  for (int half = Vector::kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
+  QB_UNROLL for (int half = Vector::kLanes / 2; half > 0; half /= 2) QB_UNROLL for (int i = 0; i < half; ++i) lanes[i] =
+      join(lanes[i], lanes[i + half]);
   return lanes[0];
 }
 
 /// Lets the row come nearer that lies kRowsAhead behind row j of a block. For several queries, whose arithmetic keeps
 /// the processor from looking so far; for one query it does better alone.
 template <int kRows>
-QB_INLINE void fetch_ahead(const KeyBlock& block, std::int64_t j, const float* row, std::int64_t stride,
-                           std::int64_t size) {
+QB_INLINE void fetch_row_ahead(const KeyBlock& block, std::int64_t j, const float* row, std::int64_t stride,
+                               std::int64_t size) {
   constexpr std::int64_t kRowsAhead = 32, kLine = 16;  // floats
   if (kRows == 1 || j + kRowsAhead >= block.count + block.behind) return;
   for (std::int64_t e = 0; e < size; e += kLine) __builtin_prefetch(row + kRowsAhead * stride + e, 0, 2);
@@ -63,7 +63,7 @@ QB_INLINE void score_keys(const FewQueries<Vector>& few, const KeyBlock& block, 
       const std::int64_t j = first + begin + c < block.count ? first + begin + c : block.count - 1;
       key[c] = block.key + j * block.key_stride;
       QB_UNROLL for (int r = 0; r < kRows; ++r) sum[r][begin + c] = Vector::zero();
-      if (row == 0) fetch_ahead<kRows>(block, j, key[c], block.key_stride, key_size);
+      if (row == 0) fetch_row_ahead<kRows>(block, j, key[c], block.key_stride, key_size);
     }
     const auto add = [&](std::int64_t e, auto load) __attribute__((always_inline)) {
       Floats elements[kTogether];
@@ -106,7 +106,7 @@ __attribute__((noinline)) void join_values(const FewQueries<Vector>& few, const 
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vector::zero();
   const float *value = block.value + element, *weights = few.scores + row * kKeysAtOnce;
   for (std::int64_t j = 0; j < block.count; ++j, value += block.value_stride) {
-    if (row == 0 && element == 0) fetch_ahead<kRows>(block, j, value, block.value_stride, few.value_width);
+    if (row == 0 && element == 0) fetch_row_ahead<kRows>(block, j, value, block.value_stride, few.value_width);
     Floats weight[kRows];
     QB_UNROLL for (int r = 0; r < kRows; ++r) weight[r] = Vector::all(weights[r * kKeysAtOnce + j]);
     QB_UNROLL for (int v = 0; v < kVectors; ++v) {

@@ -277,8 +277,9 @@ TEST_CASE("a query's result does not depend on what other queries hold") {
   });
 }
 
-TEST_CASE("attention allocates nothing once warm") {
+TEST_CASE("attention allocates nothing once warm, but for the reference") {
   for_each_variant([](const AttentionVariant& variant) {
+    if (variant.needs == Isa::none) return;
     for (const int threads : {1, 2}) {
       AttentionCase c({.queries = 130, .past = 90, .heads = 4, .kv_heads = 2, .key_size = 32, .value_size = 32}, 10);
       AttentionCase one({.queries = 1, .past = 90, .heads = 4, .kv_heads = 2, .key_size = 32, .value_size = 32}, 10);
