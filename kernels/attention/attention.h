@@ -35,6 +35,7 @@ using AttentionFn = void (*)(const AttentionArgs&);
 /// Numbers    float32; variants agree with the reference, which sums in float64, as tests/kernels/attention_test.cpp
 ///            says. A query's result depends on how many queries there are and on its place among them (a few are
 ///            computed in another order than many), not on what the others hold.
+/// Memory     variants allocate nothing, the reference sums of one query.
 /// Threads    reentrant.
 void attention_ref(const AttentionArgs& args);
 void attention_avx2(const AttentionArgs& args);

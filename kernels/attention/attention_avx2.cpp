@@ -7,7 +7,7 @@ namespace qb {
 namespace {
 
 struct AttentionAvx2 : Avx2 {
-  static constexpr int kStripVectors = 2, kFewQueries = 4, kFewRows = 2;
+  static constexpr int kStripVectors = 2, kFewQueries = 4, kFewRows = 2, kFewSums = 8;
 
   static QB_INLINE Floats multiply_subtract(Floats a, Floats b, Floats c) { return _mm256_fmsub_ps(a, b, c); }
   static QB_INLINE Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }

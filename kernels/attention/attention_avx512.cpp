@@ -7,7 +7,7 @@ namespace qb {
 namespace {
 
 struct AttentionAvx512 : Avx512 {
-  static constexpr int kStripVectors = 4, kFewQueries = 8, kFewRows = 4;
+  static constexpr int kStripVectors = 4, kFewQueries = 8, kFewRows = 4, kFewSums = 16;
 
   static QB_INLINE Floats multiply_subtract(Floats a, Floats b, Floats c) { return _mm512_fmsub_ps(a, b, c); }
   static QB_INLINE Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }

@@ -7,7 +7,7 @@ namespace qb {
 namespace {
 
 struct AttentionNeon : Neon {
-  static constexpr int kStripVectors = 2, kFewQueries = 4, kFewRows = 2;
+  static constexpr int kStripVectors = 2, kFewQueries = 4, kFewRows = 2, kFewSums = 8;
 
   static QB_INLINE Floats multiply_subtract(Floats a, Floats b, Floats c) {
     return multiply_add(a, b, {vnegq_f32(c.low), vnegq_f32(c.high)});

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "kernels/attention/attention.h"
 
@@ -38,16 +39,13 @@ void attention_ref(const AttentionArgs& args) {
     std::fill(y, y + args.value_size, 0.0f);
     if (!(most > -std::numeric_limits<double>::infinity())) continue;
     double total = 0;
-    for_each_key(args, i, [&](std::int64_t j, const float* key, const float*) {
-      total += std::exp(score(args, i, j, key) - most);
+    std::vector<double> sums(std::size_t(args.value_size), 0.0);
+    for_each_key(args, i, [&](std::int64_t j, const float* key, const float* value) {
+      const double weight = std::exp(score(args, i, j, key) - most);
+      total += weight;
+      for (std::int64_t e = 0; e < args.value_size; ++e) sums[std::size_t(e)] += weight * double(value[e]);
     });
-    for (std::int64_t e = 0; e < args.value_size; ++e) {
-      double sum = 0;
-      for_each_key(args, i, [&](std::int64_t j, const float* key, const float* value) {
-        sum += std::exp(score(args, i, j, key) - most) * double(value[e]);
-      });
-      y[e] = float(sum / total);
-    }
+    for (std::int64_t e = 0; e < args.value_size; ++e) y[e] = float(sums[std::size_t(e)] / total);
   }
 }
 

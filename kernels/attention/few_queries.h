@@ -31,9 +31,19 @@ template <class Vector, class Join>
 QB_INLINE float over_lanes(typename Vector::Floats x, Join join) {
   float lanes[Vector::kLanes];
   Vector::store(lanes, x);
-  for (int half = Vector::kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
+  QB_UNROLL for (int half = Vector::kLanes / 2; half > 0; half /= 2) QB_UNROLL for (int i = 0; i < half; ++i) lanes[i] =
+      join(lanes[i], lanes[i + half]);
   return lanes[0];
+}
+
+/// Lets the row come nearer that lies kRowsAhead behind row j of a block. For several queries, whose arithmetic keeps
+/// the processor from looking so far; for one query it does better alone.
+template <int kRows>
+QB_INLINE void fetch_row_ahead(const KeyBlock& block, std::int64_t j, const float* row, std::int64_t stride,
+                               std::int64_t size) {
+  constexpr std::int64_t kRowsAhead = 32, kLine = 16;  // floats
+  if (kRows == 1 || j + kRowsAhead >= block.count + block.behind) return;
+  for (std::int64_t e = 0; e < size; e += kLine) __builtin_prefetch(row + kRowsAhead * stride + e, 0, 2);
 }
 
 /// Scores of `keys` keys (at most kKeys; the last stands for those that lack) for kRows queries.
@@ -42,28 +52,35 @@ QB_INLINE void score_keys(const FewQueries<Vector>& few, const KeyBlock& block, 
                           std::int64_t first) {
   using Floats = typename Vector::Floats;
   constexpr int kLanes = Vector::kLanes;
-  const float* key[kKeys];
-  QB_UNROLL for (int c = 0; c < kKeys; ++c) {
-    const std::int64_t j = first + c < block.count ? first + c : block.count - 1;
-    key[c] = block.key + j * block.key_stride;
-  }
-  Floats sum[kRows][kKeys];
-  QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int c = 0; c < kKeys; ++c) sum[r][c] = Vector::zero();
   const float* q = few.q + row * few.key_width;
-  std::int64_t e = 0;
-  for (; e + kLanes <= key_size; e += kLanes) {
-    QB_UNROLL for (int c = 0; c < kKeys; ++c) {
-      const Floats elements = Vector::load(key[c] + e);
-      QB_UNROLL for (int r = 0; r < kRows; ++r) sum[r][c] =
-          Vector::multiply_add(elements, Vector::load(q + r * few.key_width + e), sum[r][c]);
+  Floats sum[kRows][kKeys];
+  // One query: one key after another, for memory is read best in rising order. More: all keys together, for each vector
+  // of a query then meets several.
+  constexpr int kTogether = kRows == 1 ? 1 : kKeys;
+  QB_UNROLL for (int begin = 0; begin < kKeys; begin += kTogether) {
+    const float* key[kTogether];
+    QB_UNROLL for (int c = 0; c < kTogether; ++c) {
+      const std::int64_t j = first + begin + c < block.count ? first + begin + c : block.count - 1;
+      key[c] = block.key + j * block.key_stride;
+      QB_UNROLL for (int r = 0; r < kRows; ++r) sum[r][begin + c] = Vector::zero();
+      if (row == 0) fetch_row_ahead<kRows>(block, j, key[c], block.key_stride, key_size);
     }
-  }
-  if (e < key_size) {
-    QB_UNROLL for (int c = 0; c < kKeys; ++c) {
-      const Floats elements = Vector::load_first(key[c] + e, key_size - e);
-      QB_UNROLL for (int r = 0; r < kRows; ++r) sum[r][c] =
-          Vector::multiply_add(elements, Vector::load(q + r * few.key_width + e), sum[r][c]);
-    }
+    const auto add = [&](std::int64_t e, auto load) __attribute__((always_inline)) {
+      Floats elements[kTogether];
+      QB_UNROLL for (int c = 0; c < kTogether; ++c) elements[c] = load(key[c] + e);
+      QB_UNROLL for (int r = 0; r < kRows; ++r) {
+        const Floats x = Vector::load(q + r * few.key_width + e);
+        QB_UNROLL for (int c = 0; c < kTogether; ++c) sum[r][begin + c] =
+            Vector::multiply_add(elements[c], x, sum[r][begin + c]);
+      }
+    };
+    std::int64_t e = 0;
+    for (; e + kLanes <= key_size; e += kLanes)
+      add(
+          e, [](const float* from) __attribute__((always_inline)) { return Vector::load(from); });
+    if (e < key_size)
+      add(
+          e, [&](const float* from) __attribute__((always_inline)) { return Vector::load_first(from, key_size - e); });
   }
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int c = 0; c < kKeys; c += 4) {
     float* scores = few.scores + (row + r) * kKeysAtOnce + first + c;
@@ -89,6 +106,7 @@ __attribute__((noinline)) void join_values(const FewQueries<Vector>& few, const 
   QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = Vector::zero();
   const float *value = block.value + element, *weights = few.scores + row * kKeysAtOnce;
   for (std::int64_t j = 0; j < block.count; ++j, value += block.value_stride) {
+    if (row == 0 && element == 0) fetch_row_ahead<kRows>(block, j, value, block.value_stride, few.value_width);
     Floats weight[kRows];
     QB_UNROLL for (int r = 0; r < kRows; ++r) weight[r] = Vector::all(weights[r * kKeysAtOnce + j]);
     QB_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -112,10 +130,16 @@ QB_INLINE void join_vectors(const FewQueries<Vector>& few, const KeyBlock& block
   if constexpr (kVectors > 1) join_vectors<Vector, kRows, kVectors - 1>(few, block, factor, row, element, elements);
 }
 
+/// Vectors of sums that registers hold for each of `rows` queries.
+template <class Vector>
+constexpr int few_vectors(int rows) {
+  return Vector::kFewSums / rows < 8 ? Vector::kFewSums / rows : 8;
+}
+
 template <class Vector, int kRows>
 void join_block(const FewQueries<Vector>& few, const KeyBlock& block, const float* factor, std::int64_t row,
                 std::int64_t value_size) {
-  constexpr int kVectors = kRows == 1 ? 8 : 4;
+  constexpr int kVectors = few_vectors<Vector>(kRows);
   for (std::int64_t e = 0; e < value_size; e += kVectors * Vector::kLanes)
     join_vectors<Vector, kRows, kVectors>(few, block, factor, row, e, value_size - e);
 }
@@ -176,9 +200,15 @@ void attend_few_block(const AttentionArgs& args, const FewQueries<Vector>& few, 
                    [&]<int kRows>(std::int64_t row) { score_block<Vector, kRows>(few, block, args.key_size, row); });
   float factor[Vector::kFewQueries];
   for (std::int64_t i = 0; i < args.queries; ++i) factor[i] = weigh_row<Vector>(args, few, block, i);
-  for_rows<Vector>(args.queries, 0, [&]<int kRows>(std::int64_t row) {
+  const auto join = [&]<int kRows>(std::int64_t row) {
     join_block<Vector, kRows>(few, block, factor, row, args.value_size);
-  });
+  };
+  // Fewer queries at once where their values are longer than registers could hold: memory is read in rising order.
+  constexpr int kMost = Vector::kFewRows;
+  if (args.value_size <= few_vectors<Vector>(kMost) * Vector::kLanes)
+    for_rows<Vector, kMost>(args.queries, 0, join);
+  else
+    for_rows<Vector, kMost / 2>(args.queries, 0, join);
 }
 
 /// At most Vector::kFewQueries queries.

@@ -18,6 +18,7 @@ struct KeyBlock {
   std::int64_t key_stride, value_stride;
   std::int64_t first;  ///< counting through both parts
   std::int64_t count;
+  std::int64_t behind;  ///< keys of the part that follow
 };
 
 /// Keys that query i sees, were there so many.
@@ -39,7 +40,7 @@ QB_INLINE void for_each_block(const AttentionArgs& args, std::int64_t begin, std
       const std::int64_t for_all = by_all - before - at, wanted = for_all <= 0 ? few : for_all < most ? for_all : most;
       const std::int64_t count = wanted < keys - at ? wanted : keys - at;
       body(KeyBlock{part.key + at * part.key_stride, part.value + at * part.value_stride, part.key_stride,
-                    part.value_stride, before + at, count});
+                    part.value_stride, before + at, count, keys - at - count});
       at += count;
     }
     before += part.positions;

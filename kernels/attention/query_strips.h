@@ -36,6 +36,8 @@ struct StripTile {
   const float* panel;
   float* to;
   const float* factor;  ///< values: by query, of what `to` held before
+  const float* ahead;   ///< rows that come next, `stride` apart, of `size` elements
+  std::int64_t rows_ahead, size;
 };
 
 /// A function of its own: beside the loops around it gcc 12 would keep sums on the stack.
@@ -70,6 +72,13 @@ void fill_some_rows_of(const StripTile& tile, std::int64_t rows) {
   if constexpr (kRows > 1) fill_some_rows_of<Vector, kValues, kRows - 1, kVectors>(tile, rows);
 }
 
+/// Lets rows [begin, end) of those that come next come nearer. The processor does not foresee them, for tiles jump.
+QB_INLINE void fetch_ahead(const StripTile& tile, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kLine = 16;  // floats
+  for (std::int64_t r = begin; r < end && r < tile.rows_ahead; ++r)
+    for (std::int64_t e = 0; e < tile.size; e += kLine) __builtin_prefetch(tile.ahead + r * tile.stride + e, 0, 2);
+}
+
 /// All rows, in tiles of nearly equal height.
 template <class Vector, bool kValues, int kVectors>
 void fill_rows(const StripTile& all, std::int64_t rows) {
@@ -80,6 +89,7 @@ void fill_rows(const StripTile& all, std::int64_t rows) {
     const std::int64_t begin = rows * t / tiles;
     tile.a = all.a + begin * (kValues ? 1 : all.stride);
     tile.to = all.to + begin * QueryStrip<Vector>::kWidth;
+    fetch_ahead(all, kBlockKeys * t / tiles, kBlockKeys * (t + 1) / tiles);
     fill_some_rows_of<Vector, kValues, int(kMost), kVectors>(tile, rows * (t + 1) / tiles - begin);
   }
 }
@@ -158,11 +168,13 @@ void weigh_scores(const QueryStrip<Vector>& strip, std::int64_t keys, std::int64
 
 /// Keys that some of the strip's queries see.
 template <class Vector>
-void attend_block(const AttentionArgs& args, const QueryStrip<Vector>& strip, const KeyBlock& block) {
+void attend_block(const AttentionArgs& args, const QueryStrip<Vector>& strip, const KeyBlock& block,
+                  std::int64_t ahead) {
   constexpr std::int64_t kLanes = Vector::kLanes;
   const std::int64_t blind = args.unseen_step * (block.first + 1 - args.first_unseen - strip.begin);
   const std::int64_t first = blind <= 0 ? 0 : blind / kLanes, at = first * kLanes, vectors = strip.vectors - first;
-  fill_vectors<Vector, false>({block.key, block.key_stride, args.key_size, strip.q + at, strip.scores + at, nullptr},
+  fill_vectors<Vector, false>({block.key, block.key_stride, args.key_size, strip.q + at, strip.scores + at, nullptr,
+                               block.key + block.count * block.key_stride, ahead, args.key_size},
                               block.count, vectors);
   const bool hides = block.first + block.count > seen_by(args, strip.begin);
   for (std::int64_t v = first; v < strip.vectors; ++v) {
@@ -173,7 +185,8 @@ void attend_block(const AttentionArgs& args, const QueryStrip<Vector>& strip, co
     weigh_scores<Vector>(strip, block.count, v * kLanes);
   }
   fill_vectors<Vector, true>(
-      {block.value, block.value_stride, block.count, strip.scores + at, strip.sums + at, strip.factor + at},
+      {block.value, block.value_stride, block.count, strip.scores + at, strip.sums + at, strip.factor + at,
+       block.value + block.count * block.value_stride, ahead, args.value_size},
       args.value_size, vectors);
 }
 
@@ -189,10 +202,9 @@ QB_INLINE void scale_lines(float* panel, std::int64_t lines, std::int64_t vector
   }
 }
 
-/// One strip of args.queries: those from strip.begin on.
+/// Queries from strip.begin on, before they have seen any key.
 template <class Vector>
-void attend_strip(const AttentionArgs& args, const QueryStrip<Vector>& strip) {
-  using Floats = typename Vector::Floats;
+void begin_strip(const AttentionArgs& args, const QueryStrip<Vector>& strip) {
   constexpr std::int64_t kLanes = Vector::kLanes, kWidth = QueryStrip<Vector>::kWidth;
   turn_into_panel<Vector>(args.q + strip.begin * args.q_stride, args.q_stride, strip.queries, args.key_size, strip.q,
                           kWidth);
@@ -202,33 +214,52 @@ void attend_strip(const AttentionArgs& args, const QueryStrip<Vector>& strip) {
     Vector::store(strip.total + at, Vector::zero());
   }
   for (std::int64_t at = 0; at < args.value_size * kWidth; at += kLanes) Vector::store(strip.sums + at, Vector::zero());
-  for_each_block(args, strip.begin, strip.begin + strip.queries, kBlockKeys, kLanes,
-                 [&](const KeyBlock& block) { attend_block<Vector>(args, strip, block); });
+}
+
+/// Their results, after all keys.
+template <class Vector>
+void finish_strip(const AttentionArgs& args, const QueryStrip<Vector>& strip) {
+  using Floats = typename Vector::Floats;
   scale_lines<Vector>(strip.sums, args.value_size, strip.vectors, [&](std::int64_t at) {
     const Floats total = Vector::load(strip.total + at), one = Vector::all(1.0f);
     return Vector::where_above(total, Vector::zero(), Vector::divide(one, total), Vector::zero());
   });
-  turn_from_panel<Vector>(strip.sums, kWidth, strip.queries, args.value_size, args.y + strip.begin * args.y_stride,
-                          args.y_stride);
+  turn_from_panel<Vector>(strip.sums, QueryStrip<Vector>::kWidth, strip.queries, args.value_size,
+                          args.y + strip.begin * args.y_stride, args.y_stride);
 }
 
 template <class Vector>
 void attend_strips(const AttentionArgs& args) {
-  constexpr std::int64_t kWidth = QueryStrip<Vector>::kWidth;
+  constexpr std::int64_t kWidth = QueryStrip<Vector>::kWidth, kLanes = Vector::kLanes,
+                         kStrips = kAttentionQueries / kWidth;
   float* scratch = args.scratch;
-  const auto take = [&](std::int64_t lines) {
+  const auto take = [&](std::int64_t floats) {
     float* taken = scratch;
-    scratch += lines * kWidth;
+    scratch += floats;
     return taken;
   };
-  QueryStrip<Vector> strip{0,       0,       0,      take(args.key_size), take(args.value_size), take(kBlockKeys),
-                           take(1), take(1), take(1)};
+  float *scores = take(kBlockKeys * kWidth), *factor = take(kWidth);
+  QueryStrip<Vector> strips[kStrips];
+  std::int64_t count = 0;
   for (std::int64_t begin = 0; begin < args.queries; begin += kWidth) {
-    strip.begin = begin;
-    strip.queries = args.queries - begin < kWidth ? args.queries - begin : kWidth;
-    strip.vectors = (strip.queries + Vector::kLanes - 1) / Vector::kLanes;
-    attend_strip<Vector>(args, strip);
+    const std::int64_t queries = args.queries - begin < kWidth ? args.queries - begin : kWidth;
+    strips[count] = {begin,
+                     queries,
+                     (queries + kLanes - 1) / kLanes,
+                     take(args.key_size * kWidth),
+                     take(args.value_size * kWidth),
+                     scores,
+                     take(kWidth),
+                     take(kWidth),
+                     factor};
+    begin_strip<Vector>(args, strips[count++]);
   }
+  for_each_block(args, 0, args.queries, kBlockKeys, 16, [&](const KeyBlock& block) {
+    for (std::int64_t i = 0; i < count; ++i)
+      if (block.first < seen_by(args, strips[i].begin + strips[i].queries - 1))
+        attend_block<Vector>(args, strips[i], block, i == 0 ? block.behind : 0);
+  });
+  for (std::int64_t i = 0; i < count; ++i) finish_strip<Vector>(args, strips[i]);
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ const AttentionVariant& best_attention(Isa isa) {
 }
 
 std::int64_t attention_scratch(std::int64_t key_size, std::int64_t value_size) {
-  constexpr std::int64_t kLanes = 16, kBlockLines = 64, kQueryLines = 3;  // of the widest variant
-  return kAttentionQueries * (key_size + value_size + 2 * kLanes + kBlockLines + kQueryLines);
+  constexpr std::int64_t kLanes = 16, kBlockLines = 96, kQueryLines = 3;  // of the widest variant
+  return kAttentionQueries * (2 * (key_size + value_size + kLanes) + kBlockLines + kQueryLines);
 }
 
 }  // namespace qb

@@ -167,7 +167,10 @@ Spread spread_of(std::vector<double> values) {
   return {(values[(n - 1) / 2] + values[n / 2]) / 2, values[cut], values[n - 1 - cut]};
 }
 
-double operations(const LayerShape& shape) { return 2.0 * double(shape.m) * double(shape.n) * double(shape.k); }
+double operations(const LayerShape& shape) {
+  if (shape.work == Work::attention) return 2.0 * double(shape.n) * shape.heads.seen();
+  return 2.0 * double(shape.m) * double(shape.n) * double(shape.k);
+}
 
 std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates) {

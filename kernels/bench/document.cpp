@@ -103,6 +103,7 @@ std::string misses(const std::vector<Goal>& goals, const std::vector<GoalResult>
 std::string heading_of(const TableRow& row) {
   if (row.shape.work == Work::product) return fmt::format("Products: {}", to_text(row.format));
   if (row.shape.work == Work::depthwise) return "Depthwise convolutions";
+  if (row.shape.work == Work::attention) return "Attention";
   return row.shape.work == Work::rows ? "Rows of activations" : "Convolutions";
 }
 

@@ -52,7 +52,7 @@ Goal goal_from(const Json& object, const std::string& where) {
   goal.formats = fields.texts("formats");
   for (std::string& text : goal.formats) text = to_text(parse_quant_format(text));
   goal.work = work_named(fields, fields.text_or("work", "product"));
-  if (goal.work == Work::product) goal.rows = fields.integers("rows");
+  if (goal.work == Work::product || goal.work == Work::attention) goal.rows = fields.integers("rows");
   for (const std::int64_t rows : goal.rows)
     if (rows < 1 || rows > kMostRows) fields.fail("rows", fmt::format("{} is no number of rows", rows));
   goal.limit_share = fields.number_or("limit_share", 0);
@@ -69,7 +69,9 @@ std::string rows_text(std::int64_t rows) { return fmt::format("{} {}", rows, row
 /// What a goal calls the shape of a row; empty where it is not meant.
 std::string shape_for(const Goal& goal, const TableRow& row) {
   if (row.shape.work != goal.work) return {};
-  return goal.work == Work::product ? rows_text(row.shape.m) : to_text(row.shape);
+  if (goal.work == Work::product) return rows_text(row.shape.m);
+  if (goal.work == Work::attention && std::ranges::find(goal.rows, row.shape.m) == goal.rows.end()) return {};
+  return to_text(row.shape);
 }
 
 /// The fastest of our kernels that did this rightly; null when there is none.
@@ -98,8 +100,10 @@ bool is_slower_than_alone(const TableRow& row, const Table& table) {
 /// The shapes that a goal is judged on, each once, in the order of the table.
 std::vector<std::string> shapes_of(const Goal& goal, const Table& table) {
   std::vector<std::string> shapes;
-  for (const std::int64_t rows : goal.rows) shapes.push_back(rows_text(rows));
-  if (goal.work == Work::product) return shapes;
+  if (goal.work == Work::product) {
+    for (const std::int64_t rows : goal.rows) shapes.push_back(rows_text(rows));
+    return shapes;
+  }
   for (const TableRow& row : table.rows) {
     const std::string shape = shape_for(goal, row);
     if (!shape.empty() && std::ranges::find(shapes, shape) == shapes.end()) shapes.push_back(shape);

@@ -8,13 +8,14 @@
 
 namespace qb {
 
-/// One line of the goals file: products of some formats with some row counts, or every shape of another work.
+/// One line of the goals file: products of some formats with some row counts, attention of some numbers of queries, or
+/// every shape of another work.
 struct Goal {
   Work work = Work::product;
   std::string product;                   ///< what people call it
   std::vector<Activations> activations;  ///< that count for it
   std::vector<std::string> formats;
-  std::vector<std::int64_t> rows;  ///< of products
+  std::vector<std::int64_t> rows;  ///< of products; queries of attention
   double limit_share = 0;          ///< wanted share of the measured limit; 0: none
   double peer_ratio = 0;           ///< wanted ratio to the best peer in the process; 0: none
   std::string explanation;         ///< why it is missed, where it is; written by people, kept in the file
@@ -22,8 +23,9 @@ struct Goal {
 };
 
 /// {"goals": [{"product": ..., "activations": [...], "formats": [...], "rows": [...], "limit_share": 0.72,
-/// "peer_ratio": 1.0, "explanation": ...} or likewise with "work": "depthwise" in place of "rows" or {"product": ...,
-/// "elsewhere": ...}, ...]}. Throws InputError naming the file, the goal and the fault.
+/// "peer_ratio": 1.0, "explanation": ...} or likewise with "work": "depthwise" in place of "rows" (beside them:
+/// "attention") or {"product": ..., "elsewhere": ...}, ...]}. Throws InputError naming the file, the goal and the
+/// fault.
 std::vector<Goal> read_goals(const std::filesystem::path& file);
 
 /// A goal on one shape and thread count, with the best kernel of ours for it.

@@ -16,8 +16,8 @@ const std::vector<std::string> kOptionNames = {"--table",        "--shapes=FILE"
                                                "--threads=LIST", "--kernels=LIST",  "--rounds=N",
                                                "--format=KIND",  "--document=FILE", "--goals=FILE"};
 const std::vector<std::string> kOutputs = {"text", "markdown", "csv", "json"};  // in the order of Output
-const std::vector<const char*> kTableShapes = {"square-4096.txt", "resnet-3x3.txt", "rows.txt",
-                                               "depthwise.txt"};  // where none are asked for
+const std::vector<const char*> kTableShapes = {"square-4096.txt", "resnet-3x3.txt", "rows.txt", "depthwise.txt",
+                                               "attention.txt"};  // where none are asked for
 constexpr int kLeastRounds = 9;
 constexpr int kMostRounds = 1001;
 
@@ -98,7 +98,8 @@ const char* const kUsage =
     "  --kernels=LIST    of the table: kernel names, best, peers, reference, all (default: best,peers)\n"
     "  --rounds=N        of the table, at least 9 (default: 9)\n"
     "  --shapes=FILE     a shape per line, as in configs/shapes; may be repeated (default: square-4096.txt,\n"
-    "                    resnet-3x3.txt, depthwise.txt and rows.txt for the table, else all of configs/shapes)\n"
+    "                    resnet-3x3.txt, depthwise.txt, rows.txt and attention.txt for the table, else all of\n"
+    "                    configs/shapes)\n"
     "  --formats=LIST    weight formats, separated by commas (default: of products all that have a family, of\n"
     "                    convolutions f32, bf16 and q8c)\n"
     "  --threads=LIST    threads per product (default: 1,2 for the table where there are two, else 1)\n"

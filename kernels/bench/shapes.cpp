@@ -47,7 +47,7 @@ std::map<std::string, std::int64_t> settings_in(const Line& line, const std::vec
     const std::string name(word.substr(0, mark));
     if (mark == word.npos || std::ranges::find(known, name) == known.end())
       line.fail(fmt::format("'{}' is not known; {}= are", word, join(known, "=, ")));
-    if (!settings.emplace(name, line.size_of(word.substr(mark + 1), name == "p" ? 0 : 1)).second)
+    if (!settings.emplace(name, line.size_of(word.substr(mark + 1), name == "p" || name == "causal" ? 0 : 1)).second)
       line.fail(fmt::format("'{}=' stands twice", name));
   }
   return settings;
@@ -67,6 +67,32 @@ LayerShape rows_in(const Line& line) {
   shape.m = settings["m"];
   shape.k = settings["k"];
   if (shape.m * shape.k >= std::int64_t(1) << 31) line.fail("the rows have more than 2^31 values");
+  return shape;
+}
+
+LayerShape attention_in(const Line& line) {
+  auto settings = settings_in(line, {"queries", "keys", "heads", "kv", "size", "causal"});
+  need(line, settings, {"queries", "keys", "heads", "size"});
+  settings.emplace("kv", settings["heads"]);
+  settings.emplace("causal", 0);
+  LayerShape shape;
+  shape.work = Work::attention;
+  shape.heads = {.queries = settings["queries"],
+                 .keys = settings["keys"],
+                 .heads = settings["heads"],
+                 .kv_heads = settings["kv"],
+                 .size = settings["size"],
+                 .causal = settings["causal"] != 0};
+  const Heads& heads = shape.heads;
+  if (heads.heads % heads.kv_heads != 0)
+    line.fail(fmt::format("{} heads cannot share {}; kv= divides heads=", heads.heads, heads.kv_heads));
+  if (settings["causal"] > 1) line.fail("causal= is 0 or 1");
+  if (heads.causal && heads.keys < heads.queries) line.fail("causal queries are among the keys; keys= is too small");
+  const double values = double(heads.heads) * double(heads.size) * double(std::max(heads.queries, heads.keys));
+  if (values >= 0x1p30) line.fail("queries or keys have more than 2^30 values");
+  shape.m = heads.queries;
+  shape.n = 2 * heads.heads * heads.size;
+  shape.k = heads.keys;
   return shape;
 }
 
@@ -111,6 +137,8 @@ LayerShape shape_in(const Line& line) {
     shape = planes_in(line, Work::convolution);
   else if (line.words.front() == name_of(Work::rows))
     shape = rows_in(line);
+  else if (line.words.front() == name_of(Work::attention))
+    shape = attention_in(line);
   else
     shape = product_in(line);
   if (shape.n * shape.k >= std::int64_t(1) << 31)
@@ -121,13 +149,24 @@ LayerShape shape_in(const Line& line) {
 }  // namespace
 
 std::string_view name_of(Work work) {
-  constexpr std::string_view kNames[] = {"product", "depthwise", "convolution", "convolution_of_codes", "rows"};
+  constexpr std::string_view kNames[] = {"product", "depthwise", "convolution", "convolution_of_codes",
+                                         "rows",    "attention"};
   return kNames[std::size_t(work)];
+}
+
+double Heads::seen() const {
+  return double(queries) * double(keys) - (causal ? double(queries) * double(queries - 1) / 2 : 0);
 }
 
 std::string to_text(const LayerShape& shape) {
   if (shape.work == Work::product) return fmt::format("{} x {} x {}", shape.m, shape.n, shape.k);
   if (shape.work == Work::rows) return fmt::format("{} x {}", shape.m, shape.k);
+  if (shape.work == Work::attention) {
+    const Heads& heads = shape.heads;
+    const std::string shared = heads.kv_heads < heads.heads ? fmt::format(" on {}", heads.kv_heads) : "";
+    return fmt::format("{} x {}, {}{} heads of {}{}", heads.queries, heads.keys, heads.heads, shared, heads.size,
+                       heads.causal ? ", causal" : "");
+  }
   const Planes& planes = shape.planes;
   const std::string batch = planes.batch > 1 ? fmt::format("{} x ", planes.batch) : "";
   const std::string results = planes.results != planes.channels ? fmt::format(" to {}", planes.results) : "";

@@ -15,8 +15,9 @@ enum class Work : std::uint8_t {
   convolution,           ///< likewise
   convolution_of_codes,  ///< int8 codes as pixels to float32 pixels: nothing is quantized, nothing becomes planes
   rows,                  ///< float32 rows to what kernels read: int8 codes, bf16, signs
+  attention,             ///< of float32 queries, keys and values
 };
-inline constexpr int kWorks = 5;
+inline constexpr int kWorks = 6;
 std::string_view name_of(Work work);
 
 /// Square kernels over planes [batch, channels, height, width], as a line of a shapes file gives them.
@@ -29,13 +30,23 @@ struct Planes {
   bool operator==(const Planes&) const = default;
 };
 
+/// Queries that see `keys` keys, or (causal) query i those before keys - queries + i + 1.
+struct Heads {
+  std::int64_t queries = 0, keys = 0, heads = 0, kv_heads = 0, size = 0;
+  bool causal = false;
+  double seen() const;  ///< pairs of a query and a key that it sees, of one head
+  bool operator==(const Heads&) const = default;
+};
+
 /// y [m, n] = a [m, k] * transpose(w [n, k]); of a convolution m counts the positions of the result, n its channels, k
-/// the weights of one, so that 2 m n k operations are done. Of rows [m, k] n is 0.
+/// the weights of one, so that 2 m n k operations are done. Of rows [m, k] n is 0. Of attention m counts
+/// queries, k keys, and n elements of all heads twice: 2 n for each pair that sees each other.
 struct LayerShape {
   std::int64_t m = 0, n = 0, k = 0;
   std::string comment = {};  ///< what stands behind '#' in its line
   Work work = Work::product;
   Planes planes = {};  ///< of convolutions
+  Heads heads = {};    ///< of attention
   bool operator==(const LayerShape&) const = default;
 };
 
@@ -50,6 +61,7 @@ std::string to_text(
 ///                                    p= zeros on each side (k / 2)
 ///   convolution c=64 h=56 w=56 k=3   likewise; besides o= channels of the result (c)
 ///   rows m=512 k=4096                rows of activations and their length
+///   attention queries=512 keys=512 heads=16 size=64   besides kv= heads of keys and values (heads), causal= 0 or 1 (0)
 ///
 /// Throws DataError naming `where`, the line and the fault.
 std::vector<LayerShape> parse_shapes(std::string_view text, std::string_view where);

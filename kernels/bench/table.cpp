@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "kernels/base/clock.h"
+#include "kernels/bench/attention_cell.h"
 #include "kernels/bench/choice.h"
 #include "kernels/bench/convolution_cell.h"
 #include "kernels/bench/depthwise_cell.h"
@@ -119,7 +120,7 @@ std::vector<OtherCell> other_cells(const Options& options) {
   std::vector<OtherCell> cells;
   for (const LayerShape& shape : options.shapes) {
     if (shape.work == Work::product) continue;
-    if (shape.work == Work::rows) {
+    if (shape.work == Work::rows || shape.work == Work::attention) {
       cells.push_back({shape, QuantFormat{}});
       continue;
     }
@@ -140,6 +141,8 @@ void measure_others(const Options& options, const Bench& bench, Progress& progre
     progress.show(fmt::format("{} {} {}", name_of(shape.work), to_text(format), to_text(shape)));
     if (shape.work == Work::rows)
       table.add(measure_rows(bench, options, shape));
+    else if (shape.work == Work::attention)
+      table.add(measure_attention(bench, options, shape));
     else if (shape.work == Work::depthwise)
       table.add(measure_depthwise(bench, options, format, shape, table.missing));
     else

@@ -1,5 +1,6 @@
 #include "kernels/peers/peers.h"
 
+#include "kernels/peers/attention.h"
 #include "kernels/peers/convolution.h"
 
 #ifdef QB_OPENBLAS_FILE
@@ -23,6 +24,8 @@ std::string describe_peer([[maybe_unused]] const KernelInfo& kernel) {
 
 #ifndef QB_OPENBLAS_FILE
 std::vector<OpenblasCore> choose_openblas_core() { return {}; }
+bool has_openblas() { return false; }
+void attention_openblas(const AttentionCall&, std::vector<std::vector<float>>&) {}
 #endif
 
 #ifdef QB_ONEDNN_FILE

@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "kernels/attention/variants.h"
 #include "kernels/base/error.h"
 #include "kernels/base/text.h"
 #include "kernels/bench/document.h"
@@ -15,6 +16,7 @@
 #include "kernels/bench/random_matrix.h"
 #include "kernels/bench/shares_picture.h"
 #include "kernels/bench/table_output.h"
+#include "kernels/peers/attention.h"
 #include "kernels/peers/convolution.h"
 
 namespace qb {
@@ -31,7 +33,8 @@ Table small_table() {
       options_of({"--table", "--formats=f32,bf16,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
   options.shapes = parse_shapes(
       "1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2\n"
-      "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2\nrows m=3 k=4100",
+      "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2\nrows m=3 k=4100\n"
+      "attention queries=20 keys=30 heads=4 kv=2 size=24 causal=1\nattention queries=1 keys=70 heads=2 size=16",
       "small");
   options.cold_bytes = 1 << 20;
   return measure_table(options);
@@ -187,6 +190,33 @@ TEST_CASE("rows of activations are made by every variant of three families, agai
     CHECK(error_text(row.proof) == "exact");
   }
   CHECK(families == std::vector<std::string_view>{"quantize_rows", "bf16_rows", "sign_rows"});
+}
+
+TEST_CASE("attention is measured in every variant, and as products of OpenBLAS") {
+  const Table table = small_table();
+  std::ptrdiff_t ours = 0, peers = 0;
+  for (const TableRow& row : table.rows) {
+    if (row.shape.work != Work::attention) continue;
+    (row.kernel->peer ? peers : ours) += 1;
+    if (row.shape.m == 1) continue;
+    CHECK(to_text(row.shape) == "20 x 30, 4 on 2 heads of 24, causal");
+    CHECK(operations(row.shape) == 4.0 * 24 * 4 * (20 * 30 - 190));
+    CHECK(row.bytes == 2 * 4 * 30 * 2 * 24);
+  }
+  const auto runs = std::ranges::count_if(
+      attention_variants(), [](const AttentionVariant& variant) { return includes(host_isa(), variant.needs); });
+  CHECK(ours == 2 * runs);
+  CHECK(peers == 2 * has_openblas());
+}
+
+TEST_CASE("a goal of attention is judged on shapes with its number of queries") {
+  const Table table = small_table();
+  const auto goals = goals_in(
+      R"({"goals": [{"product": "a", "work": "attention", "activations": ["f32"], "formats": ["f32"], "rows": [1]}]})");
+  const auto judged = judge(goals, table, {1});
+  REQUIRE(judged.size() == 1);
+  CHECK(judged[0].shape == "1 x 70, 2 heads of 16");
+  CHECK(judged[0].row != nullptr);
 }
 
 TEST_CASE("the table is written for people and for programs") {

@@ -60,6 +60,28 @@ TEST_CASE("rows have a number and a length") {
   CHECK_THROWS_WITH_AS(parse_shapes("rows m=512", "x"), "x line 1: 'k=' is missing", DataError);
 }
 
+TEST_CASE("attention has queries, keys and heads") {
+  const auto shapes = parse_shapes(
+      "attention queries=4 keys=9 heads=6 kv=2 size=5 causal=1\n"
+      "attention queries=4 keys=9 heads=6 size=5",
+      "x.txt");
+  REQUIRE(shapes.size() == 2);
+  CHECK(shapes[0].work == Work::attention);
+  CHECK(shapes[0].heads == Heads{4, 9, 6, 2, 5, true});
+  CHECK(shapes[0].heads.seen() == 6 + 7 + 8 + 9);
+  CHECK(to_text(shapes[0]) == "4 x 9, 6 on 2 heads of 5, causal");
+  CHECK(shapes[1].heads.seen() == 36);
+  CHECK(to_text(shapes[1]) == "4 x 9, 6 heads of 5");
+  CHECK_THROWS_WITH_AS(parse_shapes("attention queries=4 keys=9 heads=6 kv=4 size=5", "x"),
+                       "x line 1: 6 heads cannot share 4; kv= divides heads=", DataError);
+  CHECK_THROWS_WITH_AS(parse_shapes("attention queries=4 keys=3 heads=1 size=5 causal=1", "x"),
+                       "x line 1: causal queries are among the keys; keys= is too small", DataError);
+  CHECK_THROWS_WITH_AS(parse_shapes("attention queries=4 keys=4 heads=1 size=5 causal=2", "x"),
+                       "x line 1: causal= is 0 or 1", DataError);
+  CHECK_THROWS_AS(parse_shapes("attention queries=4 keys=4 heads=1", "x"), DataError);
+  CHECK_THROWS_AS(parse_shapes("attention queries=1 keys=1000000 heads=1000 size=128", "x"), DataError);
+}
+
 TEST_CASE("a line that is no shape is refused with its number") {
   CHECK_THROWS_WITH_AS(parse_shapes("1 2 3\n1 2", "x.txt"), "x.txt line 2: 2 numbers; a shape is 'm n k # comment'",
                        DataError);
