@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/base/parallel.h"
+#include "kernels/curves/best_curves.h"
 #include "models/float_functions.h"
 #include "models/ops.h"
 
@@ -64,13 +65,27 @@ PlannedOp plan_elu(const OpSite& site) {
   return map_floats(site, [alpha](float x) { return x < 0 ? alpha * std::expm1(x) : x; });
 }
 
-PlannedOp plan_sigmoid(const OpSite& site) {
-  return map_floats(site, [](float x) { return 1.0f / (1.0f + exp_f32(-x)); });
+/// By the kernels of kernels/curves.
+PlannedOp plan_curve(const OpSite& site, Curve curve, float alpha = 1.0f) {
+  site.expect_dtype(0, DType::f32);
+  PlannedOp planned;
+  planned.outputs = {{DType::f32, site.shape(0)}};
+  planned.overwrites = 1;
+  planned.run = [=](const OpRun& run) {
+    const CurveFn fill = best_curves(run.isa);
+    const std::span<const float> x = run.inputs[0]->as<float>();
+    float* y = run.outputs[0]->as<float>().data();
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      fill({curve, alpha, x.data() + begin, y + begin, end - begin});
+    };
+    parallel_for(std::ssize(x), run.threads, kElementsPerThread, std::cref(part));
+  };
+  return planned;
 }
 
-PlannedOp plan_tanh(const OpSite& site) {
-  return map_floats(site, [](float x) { return std::tanh(x); });
-}
+PlannedOp plan_sigmoid(const OpSite& site) { return plan_curve(site, Curve::sigmoid); }
+
+PlannedOp plan_tanh(const OpSite& site) { return plan_curve(site, Curve::tanh); }
 
 PlannedOp plan_hard_sigmoid(const OpSite& site) {
   const float alpha = site.node->number_or("alpha", 0.2f), beta = site.node->number_or("beta", 0.5f);
@@ -81,30 +96,20 @@ PlannedOp plan_hard_swish(const OpSite& site) {
   return map_floats(site, [](float x) { return x * std::max(0.0f, std::min(1.0f, x / 6.0f + 0.5f)); });
 }
 
-/// Source: Ramachandran, Zoph and Le (arXiv:1710.05941).
-PlannedOp plan_swish(const OpSite& site) {
-  const float alpha = site.node->number_or("alpha", 1.0f);
-  return map_floats(site, [alpha](float x) { return x / (1.0f + exp_f32(-alpha * x)); });
-}
+PlannedOp plan_swish(const OpSite& site) { return plan_curve(site, Curve::swish, site.node->number_or("alpha", 1.0f)); }
 
 PlannedOp plan_softplus(const OpSite& site) {
   return map_floats(site, [](float x) { return std::max(x, 0.0f) + std::log1p(std::exp(-std::abs(x))); });
 }
 
-/// Source: Hendrycks and Gimpel (arXiv:1606.08415): x * Phi(x), and its approximation by tanh.
 PlannedOp plan_gelu(const OpSite& site) {
   const std::string approximate = site.node->text_or("approximate", "none");
-  if (approximate == "none")
-    return map_floats(site, [](float x) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f)); });
-  if (approximate != "tanh")
+  if (approximate != "none" && approximate != "tanh")
     site.fail(fmt::format("approximate '{}' is not known; 'none' and 'tanh' are", approximate));
-  return map_floats(
-      site, [](float x) { return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x))); });
+  return plan_curve(site, approximate == "none" ? Curve::gelu : Curve::gelu_tanh);
 }
 
-PlannedOp plan_erf(const OpSite& site) {
-  return map_floats(site, [](float x) { return std::erf(x); });
-}
+PlannedOp plan_erf(const OpSite& site) { return plan_curve(site, Curve::erf); }
 
 PlannedOp plan_exp(const OpSite& site) {
   return map_floats(site, [](float x) { return exp_f32(x); });

@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/attention/exponential.h"
+#include "kernels/curves/exponential.h"
 #include "kernels/attention/key_blocks.h"
 
 namespace qb {
