@@ -36,18 +36,43 @@ AxisView softmax_view(const OpSite& site) {
   return view_of(shape, axis, single ? axis + 1 : shape.size());
 }
 
+constexpr std::int64_t kLanes = 8;
+
+/// Sum of term(0) to term(count - 1) in eight lanes, so that it is vectorized in a fixed order.
+template <class Term>
+double lane_sum(std::int64_t count, Term term) {
+  double lanes[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
+  for (; i < count; ++i) lanes[i % kLanes] += term(i);
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+/// count >= 1.
+float largest(const float* x, std::int64_t count, std::int64_t step) {
+  float lanes[kLanes];
+  std::fill(lanes, lanes + kLanes, x[0]);
+  std::int64_t i = 0;
+  if (step == 1)
+    for (; i + kLanes <= count; i += kLanes)
+      for (std::int64_t lane = 0; lane < kLanes; ++lane)
+        lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+  for (; i < count; ++i) lanes[0] = std::max(lanes[0], x[i * step]);
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
 /// exp(x - max) in y, and their sum in float64.
 double exponentials(const float* x, float* y, std::int64_t count, std::int64_t step) {
-  float most = x[0];
-  for (std::int64_t i = 1; i < count; ++i) most = std::max(most, x[i * step]);
-  double sum = 0;
+  const float most = largest(x, count, step);
   if (step == 1) {
     for (std::int64_t i = 0; i < count; ++i) y[i] = exp_f32(x[i] - most);
   } else {
     for (std::int64_t i = 0; i < count; ++i) y[i * step] = exp_f32(x[i * step] - most);
   }
-  for (std::int64_t i = 0; i < count; ++i) sum += double(y[i * step]);
-  return sum;
+  return lane_sum(count, [&](std::int64_t i) { return double(y[i * step]); });
 }
 
 /// Calls body(x, y) at the first element of every line along the axis.
@@ -60,11 +85,14 @@ PlannedOp along_axis(const OpSite& site, AxisView view, Body body) {
     const float* x = run.inputs[0]->as<float>().data();
     float* y = run.outputs[0]->as<float>().data();
     if (view.extent == 0) return;
-    for (std::int64_t o = 0; o < view.outer; ++o)
-      for (std::int64_t i = 0; i < view.inner; ++i) {
-        const std::int64_t at = o * view.extent * view.inner + i;
-        body(x + at, y + at, view);
-      }
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o)
+        for (std::int64_t i = 0; i < view.inner; ++i) {
+          const std::int64_t at = o * view.extent * view.inner + i;
+          body(x + at, y + at, view);
+        }
+    };
+    parallel_for(view.outer, run.threads, kRowsPerThread, std::cref(part));
   };
   return planned;
 }
@@ -78,11 +106,9 @@ PlannedOp plan_softmax(const OpSite& site) {
 
 PlannedOp plan_log_softmax(const OpSite& site) {
   return along_axis(site, softmax_view(site), [](const float* x, float* y, const AxisView& view) {
-    float most = x[0];
-    for (std::int64_t i = 1; i < view.extent; ++i) most = std::max(most, x[i * view.inner]);
-    double sum = 0;
-    for (std::int64_t i = 0; i < view.extent; ++i) sum += double(exp_f32(x[i * view.inner] - most));
-    const auto shift = float(std::log(sum));
+    const float most = largest(x, view.extent, view.inner);
+    const auto shift = float(
+        std::log(lane_sum(view.extent, [&](std::int64_t i) { return double(exp_f32(x[i * view.inner] - most)); })));
     for (std::int64_t i = 0; i < view.extent; ++i) y[i * view.inner] = (x[i * view.inner] - most) - shift;
   });
 }
@@ -127,10 +153,8 @@ struct Moments {
 };
 
 Moments moments_of(const float* x, std::int64_t count, double epsilon) {
-  double sum = 0, squares = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += double(x[i]);
-  const double mean = sum / double(count);
-  for (std::int64_t i = 0; i < count; ++i) squares += (double(x[i]) - mean) * (double(x[i]) - mean);
+  const double mean = lane_sum(count, [&](std::int64_t i) { return double(x[i]); }) / double(count);
+  const double squares = lane_sum(count, [&](std::int64_t i) { return (double(x[i]) - mean) * (double(x[i]) - mean); });
   return {mean, 1.0 / std::sqrt(squares / double(count) + epsilon)};
 }
 
@@ -149,30 +173,20 @@ PlannedOp plan_layer_normalization(const OpSite& site) {
   planned.run = [=](const OpRun& run) {
     const float* scale = run.inputs[1]->as<float>().data();
     const float* bias = has_bias ? run.inputs[2]->as<float>().data() : nullptr;
-    for (std::int64_t o = 0; o < view.outer; ++o) {
-      const float* x = run.inputs[0]->as<float>().data() + o * view.extent;
-      float* y = run.outputs[0]->as<float>().data() + o * view.extent;
-      const Moments moments = moments_of(x, view.extent, epsilon);
-      for (std::int64_t i = 0; i < view.extent; ++i) {
-        const auto normal = float((double(x[i]) - moments.mean) * moments.factor);
-        y[i] = normal * scale[i] + (bias ? bias[i] : 0.0f);
+    const auto part = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o) {
+        const float* x = run.inputs[0]->as<float>().data() + o * view.extent;
+        float* y = run.outputs[0]->as<float>().data() + o * view.extent;
+        const Moments moments = moments_of(x, view.extent, epsilon);
+        for (std::int64_t i = 0; i < view.extent; ++i) {
+          const auto normal = float((double(x[i]) - moments.mean) * moments.factor);
+          y[i] = normal * scale[i] + (bias ? bias[i] : 0.0f);
+        }
       }
-    }
+    };
+    parallel_for(view.outer, run.threads, kRowsPerThread, std::cref(part));
   };
   return planned;
-}
-
-/// Sum of squares in eight lanes, so that it is vectorized in a fixed order.
-double sum_of_squares(const float* x, std::int64_t count) {
-  constexpr std::int64_t kLanes = 8;
-  double lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += double(x[i + lane]) * double(x[i + lane]);
-  for (; i < count; ++i) lanes[i % kLanes] += double(x[i]) * double(x[i]);
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
 }
 
 /// Source: Zhang and Sennrich (arXiv:1910.07467).
@@ -197,7 +211,8 @@ PlannedOp plan_rms_normalization(const OpSite& site) {
       for (std::int64_t o = begin; o < end; ++o) {
         const float* x = run.inputs[0]->as<float>().data() + o * view.extent;
         float* y = run.outputs[0]->as<float>().data() + o * view.extent;
-        const auto factor = float(1.0 / std::sqrt(sum_of_squares(x, view.extent) / double(view.extent) + epsilon));
+        const double squares = lane_sum(view.extent, [&](std::int64_t i) { return double(x[i]) * double(x[i]); });
+        const auto factor = float(1.0 / std::sqrt(squares / double(view.extent) + epsilon));
         if (scales == 1) {
           for (std::int64_t i = 0; i < view.extent; ++i) y[i] = x[i] * factor * *scale;
         } else {
