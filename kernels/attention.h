@@ -25,6 +25,9 @@ struct KeyValues {
 /// Shapes   heads a multiple of kv_heads; all keys are those of the first part, then those of the second.
 /// Errors   none: promises are checked with QB_EXPECTS. Values that are not finite give unspecified results, never a
 ///          crash, but for -infinity in the mask.
+/// Numbers  float32, within the bound that tests/kernels/attention_test.cpp derives. A query's bits do not depend on
+/// what
+///          other queries hold; they may on how many there are and where it stands among them.
 /// Threads  up to `threads`, split by heads and queries: the same bits at every thread count.
 /// Source   Vaswani et al. (arXiv:1706.03762), section 3.2.1; heads that share keys: Ainslie et al. (arXiv:2305.13245);
 ///          softmax in one pass over the keys: Milakov and Gimelshein (arXiv:1805.02867).
