@@ -66,6 +66,11 @@ struct S8Int {
 ///   S = fma(float(dot(i, j, g)), scale[j, g], S), and with offsets then S = fma(float(sum(i, g)), offset[j, g], S);
 ///   dot(i, j, g) = sum over t in g of (a[i, t] - a_zero[i]) * level[j, t], sum(i, g) the same with level 1.
 ///
+/// Where a row has a scale for each group of w (a_scales is groups), they are part of the terms:
+///   S = fma(float(dot(i, j, g)), scale[j, g] * a_scale[i, g], S), then
+///   S = fma(float(sum(i, g)), offset[j, g] * a_scale[i, g], S), each product of scales rounded to float32; y = S.
+///   Every a_zero is 0 then.
+///
 /// level is the code less its zero (less nothing with offsets), or the real level divided by the set's unit; scale is
 /// the unit times the format's scale, in float32.
 ///

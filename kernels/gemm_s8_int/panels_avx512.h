@@ -74,18 +74,17 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
     if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
     if constexpr (kMiddle) {
       __m512i start[kVectors];
-      const std::int32_t a_sum = at_middle.a_sum[r * groups];
-      start_group<kFinish>(at_middle, a_sum, start);
+      start_group<kFinish>(at_middle, at_middle.a_sum[r * groups], start);
       for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
       dot_quads<kVectors>(levels, 0, 4, a, dots);
-      finish_group<kFinish>(at_middle, a_sum, dots, sum);
+      finish_group<kFinish>(at_middle, r * groups, dots, sum);
       dot_quads<kVectors>(levels, 4, 8, a, late);
       for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
     } else {
       dot_all_quads<kVectors>(levels, a, dots, late);
     }
     if constexpr (kLast)
-      finish_group<kFinish>(at_end, at_end.a_sum[r * groups], dots, sum);
+      finish_group<kFinish>(at_end, r * groups, dots, sum);
     else
       for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
     if constexpr (kMiddle || kLast)
@@ -151,6 +150,7 @@ QB_INLINE void fill_twice_four(Block<kVectors>& block, std::int64_t column) {
   block.first_row += 4;
   block.a += 4 * block.args->a_stride;
   block.a_sum += 4 * block.at->groups;
+  if (block.a_scale) block.a_scale += 4 * block.at->groups;
   fill_few_rows<Codes, kFinish, 4, false>(block, column);
 }
 
@@ -200,6 +200,7 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   const S8Int& at = *block.at;
   block.record_bytes = 16 * kVectors * (at.scale_bytes + at.offset_bytes + at.zero_bytes);
   block.a_sum = args.a_group_sum + first_row * at.groups;
+  block.a_scale = args.a_scales > 1 ? args.a_scale + first_row * at.groups : nullptr;
   if constexpr (Codes::kIntegers)
     if (at.offset_bytes) return fill_rows<Codes, Finish::offsets>(block, column);
   if (at.zero_bytes || block.a_zero() != 0)
