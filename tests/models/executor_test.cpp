@@ -369,19 +369,14 @@ TEST_CASE("what cannot run is refused before it runs") {
         }).find("kernel 'fastest' is not known") == 0);
 
   // Activations in groups are for matrix products of integers in groups.
-  const auto in_groups = [&](std::size_t node, const QuantFormat& format) {
-    Model model = quantized(network(), format, 32, false);
+  const auto in_groups = [&](std::size_t node, const char* format) {
+    Model model = quantized(network(), parse_quant_format(format), 32, false);
     model.graph.nodes[node].activation = ActivationQuant{.group = 32};
     return refusal<Unsupported>([&] { Executor other(model, {}); });
   };
-  CHECK(in_groups(9, parse_quant_format("q4g32")).empty());
-  CHECK(
-      in_groups(0, parse_quant_format("q4g32")) ==
-      "node 'c1' (Conv): activations of convolutions have one scale per sample, none per 32 columns; leave g32 behind "
-      "a<bits> out, or keep the node float");
-  CHECK(in_groups(9, parse_quant_format("q4g64")) ==
-        "node 'fc1' (Gemm): activations with a scale per 32 columns do not fit weights packed as q4g64; integers in "
-        "groups that divide 32 do");
+  CHECK(in_groups(9, "q4g32").empty());
+  CHECK(in_groups(0, "q4g32").find("node 'c1' (Conv): activations of convolutions have one scale per sample") == 0);
+  CHECK(in_groups(9, "q4g64").find("node 'fc1' (Gemm): activations with a scale per 32 columns do not fit") == 0);
 
   // A codebook has no product with 8-bit activations.
   Model tables = network();
