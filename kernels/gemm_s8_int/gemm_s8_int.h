@@ -57,6 +57,7 @@ struct S8Int {
   std::int64_t middle_shift;     ///< 32 where zeros or offsets are stored
   S8IntScale form;               ///< of scales and offsets
   std::int32_t lowest_step, lowest_offset_step;
+  std::int32_t lowest_power, highest_power;  ///< the least and the largest byte of S8IntScale::power
   float e4m3_unit;
   /// By code: the unsigned level, real level / unit + 2^middle_shift; for integers the code itself (the first 64).
   std::uint8_t level[64];

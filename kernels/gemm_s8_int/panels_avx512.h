@@ -189,7 +189,7 @@ QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
 
 template <class Codes, int kVectors>
 __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t first_row, std::int64_t rows,
-                                          std::int64_t column) {
+                                          std::int64_t column, bool adds_exponents) {
   Block<kVectors> block;
   block.args = &args;
   block.at = static_cast<const S8Int*>(args.w);
@@ -200,6 +200,7 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   const S8Int& at = *block.at;
   block.record_bytes = 16 * kVectors * (at.scale_bytes + at.offset_bytes + at.zero_bytes);
   block.a_sum = args.a_group_sum + first_row * at.groups;
+  block.adds_exponents = adds_exponents;
   block.a_scale = args.a_scales > 1 ? args.a_scale + first_row * at.groups : nullptr;
   if constexpr (Codes::kIntegers)
     if (at.offset_bytes) return fill_rows<Codes, Finish::offsets>(block, column);
@@ -212,12 +213,13 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
 /// Columns [n_begin, n_end) of the result.
 template <class Codes>
 QB_INLINE void fill_columns(const GemmArgs& args) {
+  const bool adds_exponents = exponents_add(args, *static_cast<const S8Int*>(args.w));
   std::int64_t rows = 0;
   for (std::int64_t first = 0; first < args.m; first += rows) {
     rows = rows_of_block(args, first);
     for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel)
-      args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, first, rows, column)
-                                : fill_panel<Codes, 2>(args, first, rows, column);
+      args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, first, rows, column, adds_exponents)
+                                : fill_panel<Codes, 2>(args, first, rows, column, adds_exponents);
   }
 }
 

@@ -194,17 +194,19 @@ TEST_CASE("rows of one group of activations give the bits of rows with one scale
   }
 }
 
-TEST_CASE("groups of zeros among others have scale 1, and rows may have any") {
-  const QuantFormat format = parse_quant_format("q4g32o.i6");
-  GemmCase c = gemm_case(format, 9, 37, 161, /*seed=*/8);
-  for (std::int64_t i = 0; i < c.m; ++i)
-    for (std::int64_t t = 0; t < c.w.k; ++t) {
-      float& value = c.a[std::size_t(i * c.w.k + t)];
-      value = (t / 32 + i) % 3 == 0 ? 0.0f : std::ldexp(value, int(t / 32 * 40 - 120));
+TEST_CASE("groups of zeros among others have scale 1, and rows may have any, as small or large as floats are") {
+  for (const char* text : {"q4g32o.i6", "e2m1g32.e8m0", "q8g32.e8m0"})
+    for (const int lowest : {-142, -120, -110, -60, -20, 0, 20}) {
+      GemmCase c = gemm_case(parse_quant_format(text), 9, 37, 161, /*seed=*/8);
+      for (std::int64_t i = 0; i < c.m; ++i)
+        for (std::int64_t t = 0; t < c.w.k; ++t) {
+          float& value = c.a[std::size_t(i * c.w.k + t)];
+          value = (t / 32 + i) % 3 == 0 ? 0.0f : std::ldexp(value, int(t / 32 * 20 + lowest));
+        }
+      for_each_kernel([&](const KernelInfo& kernel, const QuantFormat& accepted) {
+        if (accepted == c.w.format && !kernel.reference) check_against_reference(kernel, c);
+      });
     }
-  for_each_kernel([&](const KernelInfo& kernel, const QuantFormat& accepted) {
-    if (accepted == format && !kernel.reference) check_against_reference(kernel, c);
-  });
 }
 
 TEST_CASE("values that are not finite give some result, never a crash") {
