@@ -139,8 +139,8 @@ QB_INLINE void fill_few(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
-/// A block of eight rows whose zero is 0, as two of four: the panel is read twice, the second time near by, and no sum
-/// leaves its register.
+/// A block of eight rows with one scale each and zero 0, as two of four: the panel is read twice, the second time near
+/// by, and no sum leaves its register.
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_twice_four(Block<kVectors>& block, std::int64_t column) {
   const std::uint8_t* stream = block.stream;
@@ -150,7 +150,6 @@ QB_INLINE void fill_twice_four(Block<kVectors>& block, std::int64_t column) {
   block.first_row += 4;
   block.a += 4 * block.args->a_stride;
   block.a_sum += 4 * block.at->groups;
-  if (block.a_scale) block.a_scale += 4 * block.at->groups;
   fill_few_rows<Codes, kFinish, 4, false>(block, column);
 }
 
@@ -168,7 +167,8 @@ QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
     return fill_row<Codes, kFinish, OneRow::plain>(block, column);
   }
   if constexpr (kVectors == 2 && Codes::kBits <= 4)
-    if (block.rows == 8 && !shifted && group >= kChunk) return fill_twice_four<Codes, kFinish>(block, column);
+    if (block.rows == 8 && !shifted && group >= kChunk && !block.a_scale)
+      return fill_twice_four<Codes, kFinish>(block, column);
   if (kVectors == 1 || block.rows > 4) return fill_block<Codes, kFinish>(block, column);
   if constexpr (kVectors == 2) {
     if constexpr (kMayShift)
