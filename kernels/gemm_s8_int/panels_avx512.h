@@ -42,6 +42,41 @@ QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVecto
   }
 }
 
+/// The chunk at k = t against every row of the block.
+template <Finish kFinish, bool kGrouped, bool kFirst, bool kMiddle, bool kLast, int kVectors>
+QB_INLINE void multiply_rows(Block<kVectors>& block, const __m512i (&levels)[kVectors][8], std::int64_t t,
+                             const Parameters<kVectors>& at_middle, const Parameters<kVectors>& at_end) {
+  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
+  const std::int8_t* a = block.a + t;
+  for (std::int64_t r = 0; r < rows; ++r, a += stride) {
+    __m512i dots[kVectors], late[kVectors];
+    __m512 sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+      late[v] = _mm512_setzero_si512();
+      if constexpr (kMiddle || kLast) sum[v] = _mm512_load_ps(block.sum[r][v]);
+    }
+    if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
+    if constexpr (kMiddle) {
+      __m512i start[kVectors];
+      start_group<kFinish>(at_middle, at_middle.a_sum[r * groups], start);
+      for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
+      dot_quads<kVectors>(levels, 0, 4, a, dots);
+      finish_group<kFinish, kGrouped>(at_middle, r * groups, dots, sum);
+      dot_quads<kVectors>(levels, 4, 8, a, late);
+      for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
+    } else {
+      dot_all_quads<kVectors>(levels, a, dots, late);
+    }
+    if constexpr (kLast)
+      finish_group<kFinish, kGrouped>(at_end, r * groups, dots, sum);
+    else
+      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
+    if constexpr (kMiddle || kLast)
+      for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
+  }
+}
+
 /// The next chunk of the stream, at k = t, against every row of the block. `group` is the one behind its middle.
 template <class Codes, Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
 __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t,
@@ -61,35 +96,9 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
       sum_levels(block, levels, kMiddle ? 4 : 0, 8, kLast ? &at_end : nullptr);
     }
   }
-  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
-  const std::int8_t* a = block.a + t;
-  for (std::int64_t r = 0; r < rows; ++r, a += stride) {
-    __m512i dots[kVectors], late[kVectors];
-    __m512 sum[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
-      late[v] = _mm512_setzero_si512();
-      if constexpr (kMiddle || kLast) sum[v] = _mm512_load_ps(block.sum[r][v]);
-    }
-    if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
-    if constexpr (kMiddle) {
-      __m512i start[kVectors];
-      start_group<kFinish>(at_middle, at_middle.a_sum[r * groups], start);
-      for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
-      dot_quads<kVectors>(levels, 0, 4, a, dots);
-      finish_group<kFinish>(at_middle, r * groups, dots, sum);
-      dot_quads<kVectors>(levels, 4, 8, a, late);
-      for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
-    } else {
-      dot_all_quads<kVectors>(levels, a, dots, late);
-    }
-    if constexpr (kLast)
-      finish_group<kFinish>(at_end, r * groups, dots, sum);
-    else
-      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
-    if constexpr (kMiddle || kLast)
-      for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
-  }
+  if constexpr (kMiddle || kLast)
+    if (block.a_scale) return multiply_rows<kFinish, true, kFirst, kMiddle, kLast>(block, levels, t, at_middle, at_end);
+  multiply_rows<kFinish, false, kFirst, kMiddle, kLast>(block, levels, t, at_middle, at_end);
 }
 
 template <class Codes, Finish kFinish, bool kFirst, int kVectors>

@@ -230,16 +230,16 @@ QB_INLINE __m512 times_power(__m512 power, __m512 number) {
   return _mm512_castsi512_ps(_mm512_add_epi32(less_bias, _mm512_castps_si512(number)));
 }
 
-/// Exact sums of the row that stands `at` values behind the first become float32 and join the sums of the groups
-/// before.
-template <Finish kFinish, int kVectors>
+/// kGrouped: rows have a scale per group. Exact sums of the row that stands `at` values behind the first become float32
+/// and join the sums of the groups before.
+template <Finish kFinish, bool kGrouped, int kVectors>
 QB_INLINE void finish_group(const Parameters<kVectors>& with, std::int64_t at, const __m512i* exact, __m512* sum) {
   __m512 scale[kVectors], offset[kVectors];
   for (int v = 0; v < kVectors; ++v) {
     scale[v] = with.scale[v];
     if constexpr (kFinish == Finish::offsets) offset[v] = with.offset[v];
   }
-  if (with.a_scale) {
+  if constexpr (kGrouped) {
     const __m512 step = _mm512_set1_ps(with.a_scale[at]);
     if (with.adds_exponents) {
       for (int v = 0; v < kVectors; ++v) scale[v] = times_power(scale[v], step);
