@@ -1,6 +1,6 @@
 #include "kernels/activation_rows.h"
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -22,8 +22,10 @@ std::int64_t padded_stride(std::int64_t k) { return round_up(k, 64) + 64; }
 void make_s8_rows(const FloatRows& rows, const RowScaling& scaling, std::int64_t group, Isa isa, int threads,
                   GemmScratch& scratch, GemmArgs& args) {
   const std::int64_t stride = rows.codes ? rows.stride : padded_stride(rows.k), groups = (rows.k + group - 1) / group;
+  const bool grouped = scaling.group > 0 && scaling.group < rows.k;
+  const std::int64_t scales = grouped ? groups : 1;
   if (!rows.codes) scratch.codes.resize(std::size_t(rows.m * stride));
-  scratch.scale.resize(std::size_t(rows.m));
+  scratch.scale.resize(std::size_t(rows.m * scales));
   scratch.zero.resize(std::size_t(rows.m));
   scratch.group_sum.resize(std::size_t(rows.m * groups));
   const RowQuantizer with = row_quantizer(isa);
@@ -33,16 +35,17 @@ void make_s8_rows(const FloatRows& rows, const RowScaling& scaling, std::int64_t
   const std::int8_t* all_codes = rows.codes ? rows.codes : scratch.codes.data();
   const auto quantize = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      float scale = scaling.scale;
-      if (dynamic) {
-        scale = with.absolute_maximum(rows.a + i * rows.stride, rows.k) / float(range.high);
-        if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+      const float* x = rows.a + i * rows.stride;
+      std::int8_t* codes = scratch.codes.data() + i * stride;
+      float* scale = scratch.scale.data() + i * scales;
+      if (grouped) {
+        with.quantize_groups({x, codes, rows.k, round_up(rows.k, 64), scaling.group, range.high, group, scale});
+      } else {
+        *scale = dynamic ? with.absolute_maximum(x, rows.k) / float(range.high) : scaling.scale;
+        if (dynamic && !(*scale > 0.0f && std::isfinite(*scale))) *scale = 1.0f;
+        if (!rows.codes) with.quantize({x, codes, rows.k, round_up(rows.k, 64), *scale, zero, range.low, range.high});
       }
-      if (!rows.codes)
-        with.quantize({rows.a + i * rows.stride, scratch.codes.data() + i * stride, rows.k, round_up(rows.k, 64), scale,
-                       zero, range.low, range.high});
       with.sum_groups({all_codes + i * stride, rows.k, group, zero, scratch.group_sum.data() + i * groups});
-      scratch.scale[std::size_t(i)] = scale;
       scratch.zero[std::size_t(i)] = zero;
     }
   };
@@ -51,6 +54,7 @@ void make_s8_rows(const FloatRows& rows, const RowScaling& scaling, std::int64_t
   args.a = all_codes;
   args.a_stride = stride;
   args.a_scale = scratch.scale.data();
+  args.a_scales = scales;
   args.a_zero = scratch.zero.data();
   args.a_group_sum = scratch.group_sum.data();
 }
@@ -93,9 +97,15 @@ CodeRange code_range(const RowScaling& scaling) {
 
 void check_scaling(const RowScaling& scaling) {
   QB_EXPECTS(scaling.bits >= 2 && scaling.bits <= 8);
+  QB_EXPECTS(scaling.group == 0 || (scaling.kind == RowScaling::Kind::dynamic_rows &&
+                                    std::ranges::find(kActivationGroups, scaling.group) != kActivationGroups.end()));
   if (scaling.kind != RowScaling::Kind::fixed) return;
   const std::int32_t half = 1 << (scaling.bits - 1);
   QB_EXPECTS(std::isfinite(scaling.scale) && scaling.scale > 0 && scaling.zero >= -half && scaling.zero < half);
+}
+
+bool takes_activation_group(const KernelInfo& kernel, const QuantFormat& format, std::int64_t group) {
+  return kernel.family == "gemm_s8_int" && format.sharing == Sharing::group && group % format.group == 0;
 }
 
 std::int64_t GemmScratch::bytes() const {

@@ -1,5 +1,6 @@
 // Rows of float activations as a kernel wants to read them: part of every timed product.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -13,15 +14,25 @@ namespace qb {
 struct RowScaling {
   enum class Kind : std::uint8_t {
     none,          ///< kernels whose activations are not int8
-    dynamic_rows,  ///< each row by its own absolute maximum, symmetric: scale = absmax / (2^(bits-1)-1), 1 for a zero
-                   ///< row
+    dynamic_rows,  ///< each row, or group of it, by its own absolute maximum, symmetric: scale = absmax /
+                   ///< (2^(bits-1)-1), 1 where all is zero
     fixed,         ///< scale and zero as given, for every row
   };
   Kind kind = Kind::none;
   int bits = 8;
   float scale = 1.0f;     ///< > 0, finite; Kind::fixed only
   std::int32_t zero = 0;  ///< Kind::fixed only
+  /// Columns of a row that share a scale, one of kActivationGroups, Kind::dynamic_rows only; 0, or as many as the row
+  /// has or more: the row has one scale.
+  std::int64_t group = 0;
 };
+
+/// The largest is that of a super-block of GGUF.
+inline constexpr std::array<std::int64_t, 4> kActivationGroups = {32, 64, 128, 256};
+
+/// Whether products by `kernel` with weights of `format` take activations with a scale per `group` columns: those of
+/// family gemm_s8_int where each group of weights lies within one of activations.
+bool takes_activation_group(const KernelInfo& kernel, const QuantFormat& format, std::int64_t group);
 
 /// The codes that a scaling with its zero can give.
 struct CodeRange {
@@ -49,9 +60,10 @@ struct FloatRows {
   const std::int8_t* codes = nullptr;  ///< in place of a: as GemmCall::codes
 };
 
-/// Fills the activation fields of `args` (a, a_stride, a_scale, a_zero, a_group_sum) with what kernels of `activations`
-/// read, made by instructions within `isa`; the scratch owns it until the next call. `group` weights along k share a
-/// sum (k: one sum per row). float32 rows are passed through.
+/// Fills the activation fields of `args` (a, a_stride, a_scale, a_scales, a_zero, a_group_sum) with what kernels of
+/// `activations` read, made by instructions within `isa`; the scratch owns it until the next call. `group` weights
+/// along k share a sum (k: one sum per row), and a copy of a scale where scaling.group asks for several per row: it is
+/// then a multiple of `group`. float32 rows are passed through.
 ///
 /// bf16     rounded to nearest even; rows zero-padded to a multiple of 64.
 /// s8       by `scaling`; rows padded with the code of zero to a multiple of 64.

@@ -21,6 +21,7 @@ void check_call(const PreparedMatrix& w, const GemmCall& call) {
   const RowScaling& scaling = call.scaling;
   QB_EXPECTS((scaling.kind == RowScaling::Kind::none) == (w.kernel->activations != Activations::s8));
   QB_EXPECTS(call.codes == nullptr || scaling.kind == RowScaling::Kind::fixed);
+  QB_EXPECTS(scaling.group == 0 || takes_activation_group(*w.kernel, w.format, scaling.group));
   if (scaling.kind != RowScaling::Kind::none) check_scaling(scaling);
 }
 
@@ -47,7 +48,7 @@ GemmArgs rows_of(const GemmArgs& all, Activations activations, std::int64_t begi
   part.m = rows;
   part.y += begin * all.y_stride;
   part.a = static_cast<const std::byte*>(all.a) + begin * all.a_stride * element_bytes(activations);
-  if (all.a_scale) part.a_scale += begin;
+  if (all.a_scale) part.a_scale += begin * all.a_scales;
   if (all.a_zero) part.a_zero += begin;
   if (all.a_group_sum) part.a_group_sum += begin * groups;
   return part;
@@ -66,8 +67,21 @@ void gemm(const PreparedMatrix& w, const GemmCall& call, GemmScratch& scratch) {
   check_call(w, call);
   if (call.m == 0) return;
   const Activations activations = w.kernel->activations;
-  GemmArgs args{call.m,         w.n,    w.k,           0, w.n, nullptr, 0, nullptr, nullptr, nullptr,
-                w.bytes.data(), call.y, call.y_stride, 1};
+  GemmArgs args{.m = call.m,
+                .n = w.n,
+                .k = w.k,
+                .n_begin = 0,
+                .n_end = w.n,
+                .a = nullptr,
+                .a_stride = 0,
+                .a_scale = nullptr,
+                .a_scales = 1,
+                .a_zero = nullptr,
+                .a_group_sum = nullptr,
+                .w = w.bytes.data(),
+                .y = call.y,
+                .y_stride = call.y_stride,
+                .threads = 1};
   make_rows(activations, {call.m, w.k, call.a, call.a_stride, call.codes}, call.scaling,
             w.format.sharing == Sharing::group ? w.format.group : w.k, w.kernel->needs, call.threads, scratch, args);
   if (w.kernel->takes_whole_calls) {

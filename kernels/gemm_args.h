@@ -16,7 +16,9 @@ struct GemmArgs {
   /// and int8 rows are padded with real zero to a multiple of 64.
   const void* a;
   std::int64_t a_stride;
-  const float* a_scale;             ///< [m] real value of one step, or mean magnitude of sign bits; else null
+  /// [m, a_scales] real value of one step; [m] mean magnitude of sign bits; else null.
+  const float* a_scale;
+  std::int64_t a_scales;            ///< 1: one scale per row; else one for each group of w (gemm_s8_int)
   const std::int32_t* a_zero;       ///< [m] code of real zero; int8 only, else null
   const std::int32_t* a_group_sum;  ///< [m, groups] sum of (code - zero) within each group of w; int8 only, else null
   const void* w;                    ///< weights in the kernel's own layout, 64-byte aligned, made by its prepare()

@@ -61,6 +61,22 @@ const KernelInfo* depthwise_kernel(const ProductLayer& layer, const ExecutorOpti
                        shape.window.positions(), options.isa, Operation::depthwise);
 }
 
+/// Refuses activations in groups where no kernel takes them.
+void check_activation_group(const ProductLayer& layer) {
+  const std::int64_t group = layer.activation ? layer.activation->group : 0;
+  if (group == 0) return;
+  if (layer.conv)
+    throw Unsupported(
+        fmt::format("node '{}' ({}): activations of convolutions have one scale per sample, none per {} "
+                    "columns; leave g{} behind a<bits> out, or keep the node float",
+                    layer.info.node_name, layer.info.op, group, group));
+  if (!takes_activation_group(*layer.info.kernel, layer.info.packed->format, group))
+    throw Unsupported(
+        fmt::format("node '{}' ({}): activations with a scale per {} columns do not fit weights packed "
+                    "as {}; integers in groups that divide {} do",
+                    layer.info.node_name, layer.info.op, group, to_text(layer.info.packed->format), group));
+}
+
 void choose_layer_kernel(ProductLayer& layer, const ExecutorOptions& options) {
   const Activations activations = layer.activation ? Activations::s8 : Activations::f32;
   const QuantFormat& format = layer.info.packed->format;
@@ -96,6 +112,7 @@ void prepare_weights(ProductLayer& layer) {
 
 void complete_layer(ProductLayer& layer, const ExecutorOptions& options) {
   choose_layer_kernel(layer, options);
+  check_activation_group(layer);
   prepare_weights(layer);
 }
 
@@ -135,7 +152,7 @@ RowScaling scaling_of(const ProductLayer& layer) {
   if (!layer.activation) return {};
   const ActivationQuant& quant = *layer.activation;
   if (quant.is_static) return {RowScaling::Kind::fixed, quant.bits, quant.scale, quant.zero};
-  return {layer.conv ? RowScaling::Kind::fixed : RowScaling::Kind::dynamic_rows, quant.bits, 1.0f, 0};
+  return {layer.conv ? RowScaling::Kind::fixed : RowScaling::Kind::dynamic_rows, quant.bits, 1.0f, 0, quant.group};
 }
 
 void run_dense(const ProductLayer& layer, const OpRun& run, GemmScratch& scratch,

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <set>
 
+#include "kernels/activation_rows.h"
 #include "models/weight_matrix.h"
 
 namespace qb {
@@ -116,6 +118,12 @@ void check_packed_weights(const Model& model) {
                                     node.name, node.op));
       check_grid(node, "activation", quant.bits, quant.is_static ? quant.scale : 1.0f,
                  quant.is_static ? quant.zero : 0);
+      if (quant.group != 0 &&
+          (quant.is_static || std::ranges::find(kActivationGroups, quant.group) == kActivationGroups.end()))
+        throw DataError(fmt::format(
+            "node '{}' ({}): {} activations with a scale per {} columns are not known; dynamic ones per {} are",
+            node.name, node.op, quant.is_static ? "static" : "dynamic", quant.group,
+            fmt::join(kActivationGroups, ", ")));
     }
     if (node.result) {
       if (!node.activation || !node.activation->is_static)

@@ -21,6 +21,9 @@ struct ActivationQuant {
   int bits = 8;
   float scale = 1.0f;     ///< static only
   std::int32_t zero = 0;  ///< static only, in [-2^(bits-1), 2^(bits-1)-1]
+  /// Columns of a row that share a scale, of RowScaling's (kernels/activation_rows.h); 0: all of them. Neither static
+  /// nor for Conv.
+  std::int64_t group = 0;
   bool operator==(const ActivationQuant&) const = default;
 };
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "kernels/activation_rows.h"
 #include "kernels/base/json.h"
 #include "models/graph.h"
 
@@ -121,6 +122,7 @@ Json node_to_json(const Node& node) {
                           {"bits", node.activation->bits},
                           {"scale", double(node.activation->scale)},
                           {"zero", node.activation->zero}};
+    if (node.activation->group > 0) json["activation"]["group"] = node.activation->group;
   }
   if (node.result) {
     json["result"] = {{"bits", node.result->bits},
@@ -154,7 +156,8 @@ Node node_from_json(const Json& value, const std::string& where) {
   if (const Json* activation = fields.find("activation")) {
     Fields quant(*activation, where + ": activation", Blame::peer);
     node.activation = ActivationQuant{quant.flag_or("static", false), int(quant.integer("bits", 2, 8)),
-                                      float(quant.number("scale")), std::int32_t(quant.integer("zero", -128, 127))};
+                                      float(quant.number("scale")), std::int32_t(quant.integer("zero", -128, 127)),
+                                      quant.integer_or("group", 0, kActivationGroups.back(), 0)};
     quant.done();
   }
   if (const Json* result = fields.find("result")) {

@@ -46,10 +46,10 @@ std::string spec_form(const QuantizerInfo& method) {
   if (!method.quantizes()) return std::string(method.name);
   const std::string_view group = method.groups ? "[g<size>]" : "";
   if (method.plan != nullptr)
-    return fmt::format("{0}:<number>bpw{1}[-a<bits>] or {0}:<number>dB{1}[-a<bits>]", method.name, group);
+    return fmt::format("{0}:<number>bpw{1}{2} or {0}:<number>dB{1}{2}", method.name, group, "[-a<bits>[g<size>]]");
   if (method.types.empty())
-    return fmt::format("{}:w<bits>{}{}", method.name, group, method.activations ? "[a<bits>]" : "");
-  return fmt::format("{}:<{}>{}{}", method.name, method.types, group, method.activations ? "[-a<bits>]" : "");
+    return fmt::format("{}:w<bits>{}{}", method.name, group, method.activations ? "[a<bits>[g<size>]]" : "");
+  return fmt::format("{}:<{}>{}{}", method.name, method.types, group, method.activations ? "[-a<bits>[g<size>]]" : "");
 }
 
 std::vector<QuantizerOption> all_options(const QuantSpec& spec) {

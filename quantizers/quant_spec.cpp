@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "kernels/activation_rows.h"
 #include "kernels/base/text.h"
 #include "quantizers/options.h"
 #include "quantizers/preparation.h"
@@ -13,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kMinGroup = 4, kMaxGroup = 65536;
 constexpr int kMinActivationBits = 2, kMaxActivationBits = 8;
+constexpr std::int64_t kGroupStep = 16;  // of weights that are multiplied with activations in groups
 constexpr std::size_t kMaxSpecBytes = 1024;
 constexpr double kMaxBudget = 200;  // bits per weight or dB
 
@@ -37,6 +40,23 @@ std::string_view type_at(const QuantizerInfo& method, std::string_view text) {
   for (const std::string_view type : split(method.types, '|'))
     if (text.starts_with(type) && type.size() > longest.size()) longest = type;
   return longest;
+}
+
+/// Whether groups of weights lie within groups of activations; formats with names say so when layers are known.
+bool groups_fit(const QuantSpec& spec, const QuantizerInfo& method) {
+  if (spec.activation_group == 0 || !method.types.empty() || method.plan != nullptr) return true;
+  return spec.group > 0 && spec.group % kGroupStep == 0 && spec.activation_group % spec.group == 0;
+}
+
+/// Sets the nearest group of activations, and groups of weights to go with it, where the method has such.
+void set_nearest_activation_group(std::int64_t wanted, const QuantizerInfo& method, QuantSpec& spec) {
+  const auto distance = [&](std::int64_t group) { return std::abs(group - std::min(wanted, kMaxGroup)); };
+  spec.activation_group = *std::ranges::min_element(kActivationGroups, {}, distance);
+  if (groups_fit(spec, method)) return;
+  if (method.groups)
+    spec.group = spec.activation_group;
+  else
+    spec.activation_group = 0;
 }
 
 /// The valid spec without options that is nearest to what the text seems to say; used in messages only.
@@ -69,10 +89,14 @@ std::string nearest_spec(std::string_view text) {
     }
     bits = bits.substr(std::min(bits.size(), spec.type.size()));
   }
-  if (const auto group = number_after(bits, 'g'); group && method->groups)
+  const std::string_view weights = bits.substr(0, bits.find('a'));
+  if (const auto group = number_after(weights, 'g'); group && method->groups)
     spec.group = std::clamp(*group, kMinGroup, kMaxGroup);
-  if (const auto activation = number_after(bits, 'a'); activation && method->activations)
+  bits.remove_prefix(weights.size());
+  if (const auto activation = number_after(bits, 'a'); activation && method->activations) {
     spec.activation_bits = int(std::clamp<std::int64_t>(*activation, kMinActivationBits, kMaxActivationBits));
+    if (const auto group = number_after(bits, 'g')) set_nearest_activation_group(*group, *method, spec);
+  }
   return to_text(spec);
 }
 
@@ -91,7 +115,7 @@ std::string shown(std::string_view text) {
   throw InputError(fmt::format("quantizer '{}': {}{}", shown(text), fault, hint));
 }
 
-/// Reads `w4g32a8`, or `e4m3g32-a8`, into the spec.
+/// Reads `w4g32a8g32`, or `e4m3g32-a8`, into the spec.
 class BitsReader {
  public:
   BitsReader(std::string_view text, std::string_view bits, const QuantizerInfo& method, QuantSpec& spec)
@@ -166,6 +190,18 @@ class BitsReader {
       refuse_spec(text_, fmt::format("activations can have {} to {} bits; leave a<bits> out for float activations",
                                      kMinActivationBits, kMaxActivationBits));
     spec_.activation_bits = int(bits);
+    if (rest_.starts_with('g')) read_activation_group();
+  }
+
+  void read_activation_group() {
+    spec_.activation_group = number('g');
+    if (std::ranges::find(kActivationGroups, spec_.activation_group) == kActivationGroups.end())
+      refuse_spec(text_,
+                  fmt::format("{} columns of activations can share a scale", fmt::join(kActivationGroups, ", ")));
+    if (!groups_fit(spec_, method_))
+      refuse_spec(text_, fmt::format("activations in groups of {0} need weights in groups that divide {0}, multiples "
+                                     "of {1}",
+                                     spec_.activation_group, kGroupStep));
   }
 
   std::string_view text_, rest_;
@@ -221,6 +257,11 @@ void settle_options(std::string_view text, QuantSpec& spec) {
   if (spec.group > 0 && spec.options.contains("per"))
     throw InputError(fmt::format("quantizer '{}': per={} and g{} contradict each other, give one of them", shown(text),
                                  spec.options.find("per")->second, spec.group));
+  if (spec.activation_group > 0 && spec.options.contains("mode"))
+    throw InputError(
+        fmt::format("quantizer '{}': mode=static fixes one scale for all activations of a layer, and "
+                    "a{}g{} asks for one per {} columns; give one of them",
+                    shown(text), spec.activation_bits, spec.activation_group, spec.activation_group));
 }
 
 /// Reads the names before the method's, "smoothquant+", into the spec.
@@ -281,6 +322,7 @@ std::string to_text(const QuantSpec& spec) {
   if (spec.weight_bits != 32) text += fmt::format(":w{}", spec.weight_bits);
   if (spec.group > 0) text += fmt::format("g{}", spec.group);
   if (spec.activation_bits != 32) text += fmt::format("{}a{}", spec.type.empty() ? "" : "-", spec.activation_bits);
+  if (spec.activation_group > 0) text += fmt::format("g{}", spec.activation_group);
   char separator = '@';
   for (const auto& [key, value] : spec.options) {
     text += fmt::format("{}{}={}", separator, key, value);

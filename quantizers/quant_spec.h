@@ -8,9 +8,9 @@
 
 namespace qb {
 
-/// Text: `[step+...]method[:w<bits>[g<group>][a<bits>]][@key=value[,key=value...]]`, e.g. `float`, `rtn:w8a8`,
-/// `rtn:w4g32`, `kmeans:w4`, `rtn:w8a8@act=kl,mode=static`. Methods whose formats have names write
-/// `method:<type>[g<group>][-a<bits>]` instead: `gguf:q4_K`, `mx:e2m1-a8`. Steps before quantizing
+/// Text: `[step+...]method[:w<bits>[g<group>][a<bits>[g<group>]]][@key=value[,key=value...]]`, e.g. `float`,
+/// `rtn:w8a8`, `rtn:w4g32`, `kmeans:w4`, `rtn:w8a8@act=kl,mode=static`. Methods whose formats have names write
+/// `method:<type>[g<group>][-a<bits>[g<group>]]` instead: `gguf:q4_K`, `mx:e2m1-a8`. Steps before quantizing
 /// (preparation.h) stand before the method: `smoothquant+gptq:w4a8`. Options that equal their default are not written.
 ///
 /// The text form is canonical: parse_quant_spec(to_text(s)) == s for every valid spec, and to_text is what run files,
@@ -22,6 +22,7 @@ struct QuantSpec {
   int weight_bits = 32;                                     ///< 1..8; 32 for `float` and where a type says it
   std::int64_t group = 0;                                   ///< weights per scale along k; 0: as the option `per` says
   int activation_bits = 32;                                 ///< 2..8, or 32 for float activations
+  std::int64_t activation_group = 0;                        ///< columns of a row that share a scale; 0: all of them
   std::map<std::string, std::string, std::less<>> options;  ///< without those at their default
   bool operator==(const QuantSpec&) const = default;
 };

@@ -88,7 +88,8 @@ void set_activations(const Model& original, const QuantSpec& spec, const Tensor&
   if (fixed) seen = observe_activations(original, uses, calibration, number_of(spec, "rate"), threads, progress);
   for (std::size_t i = 0; i < uses.size(); ++i)
     quantized.graph.nodes[uses[i].node].activation =
-        fixed ? choose_activation(seen[i], spec) : ActivationQuant{false, spec.activation_bits};
+        fixed ? choose_activation(seen[i], spec)
+              : ActivationQuant{.bits = spec.activation_bits, .group = spec.activation_group};
 }
 
 /// Lets layers exchange codes where the option `requant` asks for it, and says in their reports which do and why others

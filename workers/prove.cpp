@@ -26,7 +26,8 @@ double real_value(float a, const RowScaling& scaling, float scale) {
   return double(scale) * (code - zero);
 }
 
-float scale_of_row(const float* a, std::int64_t k, const RowScaling& scaling) {
+/// Of `k` columns that share a scale.
+float scale_of(const float* a, std::int64_t k, const RowScaling& scaling) {
   if (scaling.kind != RowScaling::Kind::dynamic_rows) return scaling.scale;
   float largest = 0;
   for (std::int64_t t = 0; t < k; ++t) largest = std::max(largest, std::abs(a[t]));
@@ -161,8 +162,12 @@ double product_error(const ProductCheck& check) {
       real_values(call.codes + i * call.a_stride, call.scaling, magnitudes);
     } else {
       const float* a = call.a + i * call.a_stride;
-      const float scale = scale_of_row(a, check.k, call.scaling);
-      for (std::int64_t t = 0; t < check.k; ++t) magnitudes[std::size_t(t)] = real_value(a[t], call.scaling, scale);
+      const std::int64_t group = call.scaling.group > 0 ? call.scaling.group : check.k;
+      for (std::int64_t begin = 0; begin < check.k; begin += group) {
+        const std::int64_t end = std::min(begin + group, check.k);
+        const float scale = scale_of(a + begin, end - begin, call.scaling);
+        for (std::int64_t t = begin; t < end; ++t) magnitudes[std::size_t(t)] = real_value(a[t], call.scaling, scale);
+      }
     }
     for (double& magnitude : magnitudes) magnitude = std::abs(magnitude);
     for (std::int64_t j = 0; j < check.n; ++j) {

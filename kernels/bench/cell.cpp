@@ -69,7 +69,7 @@ void divide(const Bench& bench, double seconds, Turn& turn) {
   turn.runs = std::max<std::int64_t>(1, std::int64_t(bench.block_s / turn.slices / seconds));
 }
 
-Turn make_turn(const Bench& bench, const QuantFormat& format, const LayerShape& shape, int threads,
+Turn make_turn(const Bench& bench, const ProductFormat& format, const LayerShape& shape, int threads,
                const Candidate& what, const Alone& alone) {
   Turn turn;
   turn.row.kernel = what.kernel;
@@ -172,7 +172,7 @@ double operations(const LayerShape& shape) {
   return 2.0 * double(shape.m) * double(shape.n) * double(shape.k);
 }
 
-std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
+std::vector<TableRow> measure_cell(const Bench& bench, const ProductFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates) {
   std::vector<TableRow> rows;
   std::vector<Alone> alone;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/bench/product_format.h"
 #include "kernels/bench/shapes.h"
 #include "kernels/bench/subject.h"
 
@@ -24,7 +25,7 @@ Spread spread_of(std::vector<double> values);
 /// One line of the table: one kernel on one shape. Vectors hold one value per round, in order.
 struct TableRow {
   const KernelInfo* kernel = nullptr;
-  QuantFormat format;
+  ProductFormat format;
   LayerShape shape;
   int threads = 1;
   std::int64_t bytes = 0;           ///< that must be read, or read and written: of the prepared weights, of planes
@@ -68,7 +69,7 @@ struct Candidate {
 /// the loop that gives its limit, and directly after it the kernel, each in up to nine slices of which the median
 /// counts, without those that took more than 4/3 of what the fastest quarter takes. The limit is arithmetic where there
 /// is any, or reading where that is one and takes longer.
-std::vector<TableRow> measure_cell(const Bench& bench, const QuantFormat& format, const LayerShape& shape,
+std::vector<TableRow> measure_cell(const Bench& bench, const ProductFormat& format, const LayerShape& shape,
                                    const std::vector<int>& thread_counts, const std::vector<Candidate>& candidates);
 
 }  // namespace qb

@@ -16,6 +16,11 @@ bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k
   return chosen != nullptr && chosen->family == kernel.family;
 }
 
+bool applies(const KernelInfo& kernel, const ProductFormat& format, std::int64_t k) {
+  return applies(kernel, format.weights, k) &&
+         (format.activation_group == 0 || takes_activation_group(kernel, format.weights, format.activation_group));
+}
+
 bool is_wanted(const KernelInfo& kernel, const std::vector<std::string>& wanted, const QuantFormat& format,
                std::int64_t k, std::int64_t rows) {
   if (std::ranges::find(wanted, kernel.name) != wanted.end()) return true;

@@ -14,6 +14,9 @@ namespace qb {
 bool applies(const KernelInfo& kernel, const QuantFormat& format, std::int64_t k,
              Operation operation = Operation::product);
 
+/// Likewise for products; with a scale per group of activations only kernels that take it.
+bool applies(const KernelInfo& kernel, const ProductFormat& format, std::int64_t k);
+
 /// Whether a kernel that applies is asked for by one of the words of Options::kernels. `rows` as for choose_kernel().
 bool is_wanted(const KernelInfo& kernel, const std::vector<std::string>& wanted, const QuantFormat& format,
                std::int64_t k, std::int64_t rows);

@@ -174,7 +174,7 @@ std::vector<TableRow> measure_convolution(const Bench& bench, const Options& opt
   const KernelInfo* peer = onednn_convolution_for(shape.work, format);
   if (peer != nullptr && fits(*peer) && is_wanted(*peer, options.kernels, format, shape.k, shape.m))
     add(*peer, add_candidate<Onednn>);
-  return measure_cell(bench, format, shape, options.threads, candidates);
+  return measure_cell(bench, {format}, shape, options.threads, candidates);
 }
 
 }  // namespace qb

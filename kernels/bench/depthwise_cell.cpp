@@ -150,7 +150,7 @@ std::vector<TableRow> measure_depthwise(const Bench& bench, const Options& optio
     candidate.read_rate = [&](int threads, std::int64_t runs, std::size_t) { return read_rate(one, threads, runs); };
     candidates.push_back(std::move(candidate));
   }
-  return measure_cell(bench, format, shape, options.threads, candidates);
+  return measure_cell(bench, {format}, shape, options.threads, candidates);
 }
 
 }  // namespace qb

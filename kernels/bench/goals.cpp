@@ -50,7 +50,7 @@ Goal goal_from(const Json& object, const std::string& where) {
   for (const std::string& name : fields.texts("activations"))
     goal.activations.push_back(activations_named(fields, name));
   goal.formats = fields.texts("formats");
-  for (std::string& text : goal.formats) text = to_text(parse_quant_format(text));
+  for (std::string& text : goal.formats) text = to_text(parse_product_format(text));
   goal.work = work_named(fields, fields.text_or("work", "product"));
   if (goal.work == Work::product || goal.work == Work::attention) goal.rows = fields.integers("rows");
   for (const std::int64_t rows : goal.rows)

@@ -26,7 +26,7 @@ namespace {
 void register_benchmarks(const Options& options) {
   const auto place = std::make_shared<Workplace>();
   for (const LayerShape& shape : options.shapes)
-    for (const QuantFormat& format : options.formats)
+    for (const ProductFormat& format : options.formats)
       for (const KernelInfo& kernel : kernels()) {
         if (shape.work != Work::product || !applies(kernel, format, shape.k)) continue;
         for (const int threads : options.threads) {

@@ -14,15 +14,21 @@ void make_operands(const BenchmarkCase& c, Workplace& place) {
   const std::string key = fmt::format("{} {} {} {}", to_text(c.format), c.shape.m, c.shape.n, c.shape.k);
   if (place.operands_key == key) return;
   place.a = random_activations(c.shape.m, c.shape.k);
-  place.weights = random_weights(c.format, c.shape.n, c.shape.k, /*seed=*/1);
+  place.weights = random_weights(c.format.weights, c.shape.n, c.shape.k, /*seed=*/1);
   place.operands_key = key;
+}
+
+Problem problem_of(const BenchmarkCase& c, const Workplace& place) {
+  Problem problem{&place.weights, place.a.data(), c.shape.m};
+  problem.scaling.group = c.format.activation_group;
+  return problem;
 }
 
 /// Prepared weights, and the result with its proof, unless the place has them.
 void make_ready(const BenchmarkCase& c, Workplace& place) {
   if (place.key == name_of(c)) return;
   make_operands(c, place);
-  const Problem problem{&place.weights, place.a.data(), c.shape.m};
+  const Problem problem = problem_of(c, place);
   place.subject = {
       .kernel = c.kernel, .weights = {}, .y = std::vector<float>(std::size_t(c.shape.m * c.shape.n)), .scratch = {}};
   place.subject.weights.push_back(prepare(*c.kernel, place.weights));
@@ -49,7 +55,7 @@ void measure(benchmark::State& state, const BenchmarkCase& c, Workplace& place) 
     return state.SkipWithError("this machine or its cap lacks the instructions");
   make_ready(c, place);
   if (!place.fault.empty()) return state.SkipWithError(place.fault.c_str());
-  const Problem problem{&place.weights, place.a.data(), c.shape.m};
+  const Problem problem = problem_of(c, place);
   multiply(place.subject, problem, c.threads);
   for (auto _ : state) {
     multiply(place.subject, problem, c.threads);

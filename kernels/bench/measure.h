@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "kernels/bench/product_format.h"
 #include "kernels/bench/shapes.h"
 #include "kernels/bench/subject.h"
 
@@ -12,7 +13,7 @@ namespace qb {
 /// What is measured: the name of the benchmark is made of these.
 struct BenchmarkCase {
   const KernelInfo* kernel = nullptr;
-  QuantFormat format;
+  ProductFormat format;
   LayerShape shape;
   int threads = 1;
 };

@@ -34,9 +34,9 @@ int number_in(std::string_view option, std::string_view text, int low, int high)
   return int(*number);
 }
 
-QuantFormat format_in(std::string_view text) {
+ProductFormat format_in(std::string_view text) {
   try {
-    return parse_quant_format(text);
+    return parse_product_format(text);
   } catch (const DataError& error) {
     const std::string near = nearest_name(text, default_formats());
     throw InputError(near.empty() ? error.what() : fmt::format("{}; did you mean '{}'?", error.what(), near));
@@ -101,17 +101,43 @@ const char* const kUsage =
     "                    resnet-3x3.txt, depthwise.txt, rows.txt and attention.txt for the table, else all of\n"
     "                    configs/shapes)\n"
     "  --formats=LIST    weight formats, separated by commas (default: of products all that have a family, of\n"
-    "                    convolutions f32, bf16 and q8c)\n"
+    "                    convolutions f32, bf16 and q8c); -a8g32 behind one: activations with a scale per 32\n"
+    "                    columns (64, 128, 256)\n"
     "  --threads=LIST    threads per product (default: 1,2 for the table where there are two, else 1)\n"
     "Without --table and --document: Google Benchmark's report and options, among them\n"
     "  --benchmark_filter=REGEX  --benchmark_min_time=SECONDS (default: 0.1)  --benchmark_repetitions=N\n"
     "  --benchmark_format=json  --benchmark_out=FILE\n";
 
 std::vector<std::string> default_formats() {
-  return {"f32",       "bf16",     "q8c",          "q8g32.f16",    "q4g32",   "q4g128",   "q4c",
-          "q2c",       "ternaryc", "tritc",        "e2m1g32.e8m0", "nf4g64",  "t4c",      "iq4nlg32.f16",
-          "e4m3c",     "e5m2c",    "e4m3g32.e8m0", "e2m1g16.e4m3", "binaryc", "q6g16.i8", "q5g32o.i6",
-          "q4g32o.i6", "q3g32",    "q3g16.i6",     "q2g16o.i4",    "t8c"};
+  return {"f32",
+          "bf16",
+          "q8c",
+          "q8g32.f16",
+          "q4g32",
+          "q4g128",
+          "q4c",
+          "q2c",
+          "ternaryc",
+          "tritc",
+          "e2m1g32.e8m0",
+          "nf4g64",
+          "t4c",
+          "iq4nlg32.f16",
+          "e4m3c",
+          "e5m2c",
+          "e4m3g32.e8m0",
+          "e2m1g16.e4m3",
+          "binaryc",
+          "q6g16.i8",
+          "q5g32o.i6",
+          "q4g32o.i6",
+          "q3g32",
+          "q3g16.i6",
+          "q2g16o.i4",
+          "t8c",
+          "q4g32-a8g32",
+          "q8g32.f16-a8g32",
+          "e2m1g32.e8m0-a8g32"};
 }
 
 std::vector<std::string> default_plane_formats() { return {"f32", "bf16", "q8c"}; }
@@ -130,7 +156,9 @@ Options read_options(const std::vector<std::string_view>& arguments, const std::
   const bool table = options.table || !options.document.empty();
   if (lists.threads.empty()) lists.threads = table && hardware_threads() > 1 ? "1,2" : "1";
   for (const std::string_view text : split(lists.formats, ',')) options.formats.push_back(format_in(text));
-  for (const std::string_view text : split(lists.plane_formats, ',')) options.plane_formats.push_back(format_in(text));
+  for (const std::string_view text : split(lists.plane_formats, ','))
+    if (const ProductFormat format = format_in(text); format.activation_group == 0)
+      options.plane_formats.push_back(format.weights);
   for (const std::string_view text : split(lists.kernels, ',')) options.kernels.push_back(kernel_in(text));
   for (const std::string_view text : split(lists.threads, ','))
     options.threads.push_back(number_in("--threads", text, 1, hardware_threads()));

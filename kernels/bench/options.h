@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/bench/product_format.h"
 #include "kernels/bench/shapes.h"
 #include "kernels/bench/subject.h"
 #include "kernels/registry.h"
@@ -16,7 +17,7 @@ enum class Output : std::uint8_t { text, markdown, csv, json };
 
 struct Options {
   std::vector<LayerShape> shapes;
-  std::vector<QuantFormat> formats;        ///< of products
+  std::vector<ProductFormat> formats;
   std::vector<QuantFormat> plane_formats;  ///< of convolutions
   std::vector<int> threads;
   std::vector<std::string> kernels;  ///< names, or "best", "peers", "reference", "all"

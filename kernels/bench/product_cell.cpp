@@ -59,7 +59,7 @@ std::vector<TableRow> measure_product(const Bench& bench, const Problem& problem
       };
     candidates.push_back(std::move(candidate));
   }
-  return measure_cell(bench, problem.weights->format, shape, thread_counts, candidates);
+  return measure_cell(bench, {problem.weights->format, problem.scaling.group}, shape, thread_counts, candidates);
 }
 
 }  // namespace qb

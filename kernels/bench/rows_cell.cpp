@@ -121,7 +121,7 @@ std::vector<TableRow> measure_rows(const Bench& bench, const Options& options, c
     };
     candidates.push_back(std::move(candidate));
   }
-  return measure_cell(bench, QuantFormat{}, shape, options.threads, candidates);
+  return measure_cell(bench, ProductFormat{}, shape, options.threads, candidates);
 }
 
 }  // namespace qb

@@ -22,13 +22,13 @@ namespace {
 
 /// Products that share their weights.
 struct Group {
-  QuantFormat format;
+  ProductFormat format;
   std::vector<LayerShape> shapes;  ///< equal n and k
 };
 
 std::vector<Group> groups_of(const Options& options) {
   std::vector<Group> groups;
-  for (const QuantFormat& format : options.formats) {
+  for (const ProductFormat& format : options.formats) {
     const std::size_t first = groups.size();
     for (const LayerShape& shape : options.shapes) {
       if (shape.work != Work::product) continue;
@@ -69,7 +69,8 @@ class Progress {
 
 /// Kernels that are wanted for one shape of a group.
 bool is_wanted(const Options& options, const Group& group, const LayerShape& shape, const KernelInfo& kernel) {
-  return is_wanted(kernel, options.kernels, group.format, shape.k, shape.m);
+  return applies(kernel, group.format, shape.k) &&
+         is_wanted(kernel, options.kernels, group.format.weights, shape.k, shape.m);
 }
 
 /// The prepared weights of the kernels that are wanted for one shape.
@@ -89,12 +90,12 @@ void measure_products(const Options& options, const Bench& bench, Progress& prog
     progress.show(fmt::format("{} n:{} k:{}, preparing", to_text(group.format), n, k));
     const auto any = [&](const KernelInfo& kernel) { return applies(kernel, group.format, k); };
     if (std::ranges::none_of(kernels(), any)) {
-      table.missing.push_back(
-          fmt::format("{}: no family of its own computes it; it runs decoded to float32", to_text(group.format)));
+      table.missing.push_back(fmt::format("{}: no family of its own computes it{}", to_text(group.format),
+                                          group.format.activation_group == 0 ? "; it runs decoded to float32" : ""));
       for (std::size_t i = 0; i < group.shapes.size(); ++i) progress.step();
       continue;
     }
-    const PackedMatrix weights = random_weights(group.format, n, k, /*seed=*/1);
+    const PackedMatrix weights = random_weights(group.format.weights, n, k, /*seed=*/1);
     const auto wanted = [&](const KernelInfo& kernel) {
       const auto for_this = [&](const LayerShape& shape) { return is_wanted(options, group, shape, kernel); };
       return std::ranges::any_of(group.shapes, for_this);
@@ -104,7 +105,9 @@ void measure_products(const Options& options, const Bench& bench, Progress& prog
       progress.show(fmt::format("{} m:{} n:{} k:{}", to_text(group.format), shape.m, n, k));
       const std::vector<float> a = random_activations(shape.m, k);
       const auto chosen = for_shape(options, group, shape, prepared);
-      table.add(measure_product(bench, {&weights, a.data(), shape.m}, shape, options.threads, chosen));
+      Problem problem{&weights, a.data(), shape.m};
+      problem.scaling.group = group.format.activation_group;
+      table.add(measure_product(bench, problem, shape, options.threads, chosen));
       progress.step();
     }
   }

@@ -114,7 +114,10 @@ __attribute__((noinline)) void fill_row(Block<kVectors>& block, std::int64_t col
     if constexpr (kWay == OneRow::shifted) set_fixed(block, row.level_sum, with);
     start_group<kFinish>(with, *with.a_sum, dots);
     QB_UNROLL for (int v = 0; v < kVectors; ++v) dots[v] = _mm512_add_epi32(dots[v], row.dots_of(v));
-    finish_group<kFinish>(with, *with.a_sum, dots, row.sum);
+    if (with.a_scale)
+      finish_group<kFinish, true>(with, 0, dots, row.sum);
+    else
+      finish_group<kFinish, false>(with, 0, dots, row.sum);
   }
   store_row<kVectors>(args, block.first_row, column, row.sum);
 }
@@ -191,11 +194,14 @@ __attribute__((noinline)) void fill_few_rows(Block<kVectors>& block, std::int64_
     QB_UNROLL for (int r = 0; r < kRows; ++r) start_group<kFinish>(with, with.a_sum[r * groups], sums.dots[r]);
     add_group(sums, block, codes, a, walk.begin, walk.end);
     if constexpr (kShifted) set_fixed(block, sums.level_sum, with);
-    QB_UNROLL for (int r = 0; r < kRows; ++r) {
-      if constexpr (kShifted)
-        QB_UNROLL for (int v = 0; v < kVectors; ++v) sums.dots[r][v] = _mm512_add_epi32(sums.dots[r][v], with.fixed[v]);
-      finish_group<kFinish>(with, with.a_sum[r * groups], sums.dots[r], sum[r]);
+    if constexpr (kShifted) {
+      QB_UNROLL for (int r = 0; r < kRows; ++r) QB_UNROLL for (int v = 0; v < kVectors; ++v) sums.dots[r][v] =
+          _mm512_add_epi32(sums.dots[r][v], with.fixed[v]);
+    } else if (with.a_scale) {
+      QB_UNROLL for (int r = 0; r < kRows; ++r) finish_group<kFinish, true>(with, r * groups, sums.dots[r], sum[r]);
+      continue;
     }
+    QB_UNROLL for (int r = 0; r < kRows; ++r) finish_group<kFinish, false>(with, r * groups, sums.dots[r], sum[r]);
   }
   QB_UNROLL for (int r = 0; r < kRows; ++r) store_row<kVectors>(args, block.first_row + r, column, sum[r]);
 }

@@ -57,6 +57,7 @@ struct S8Int {
   std::int64_t middle_shift;     ///< 32 where zeros or offsets are stored
   S8IntScale form;               ///< of scales and offsets
   std::int32_t lowest_step, lowest_offset_step;
+  std::int32_t lowest_power, highest_power;  ///< the least and the largest byte of S8IntScale::power
   float e4m3_unit;
   /// By code: the unsigned level, real level / unit + 2^middle_shift; for integers the code itself (the first 64).
   std::uint8_t level[64];
@@ -65,6 +66,11 @@ struct S8Int {
 /// y[i, j] = a_scale[i] * S, where S starts from 0 and takes, for each group g in rising order,
 ///   S = fma(float(dot(i, j, g)), scale[j, g], S), and with offsets then S = fma(float(sum(i, g)), offset[j, g], S);
 ///   dot(i, j, g) = sum over t in g of (a[i, t] - a_zero[i]) * level[j, t], sum(i, g) the same with level 1.
+///
+/// Where a row has a scale for each group of w (a_scales is groups), they are part of the terms:
+///   S = fma(float(dot(i, j, g)), scale[j, g] * a_scale[i, g], S), then
+///   S = fma(float(sum(i, g)), offset[j, g] * a_scale[i, g], S), each product of scales rounded to float32; y = S.
+///   Every a_zero is 0 then.
 ///
 /// level is the code less its zero (less nothing with offsets), or the real level divided by the set's unit; scale is
 /// the unit times the format's scale, in float32.

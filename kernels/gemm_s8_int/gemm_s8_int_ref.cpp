@@ -22,10 +22,11 @@ void gemm_s8_int_ref(const GemmArgs& args) {
           dot += (a[t] - args.a_zero[i]) * level[t];
           sum += a[t] - args.a_zero[i];
         }
-        total = std::fmaf(float(dot), scale[j * at->groups + g], total);
-        if (at->offset_bytes) total = std::fmaf(float(sum), offset[j * at->groups + g], total);
+        const float step = args.a_scales > 1 ? args.a_scale[i * args.a_scales + g] : 1.0f;  // a factor of 1 is exact
+        total = std::fmaf(float(dot), scale[j * at->groups + g] * step, total);
+        if (at->offset_bytes) total = std::fmaf(float(sum), offset[j * at->groups + g] * step, total);
       }
-      args.y[i * args.y_stride + j] = args.a_scale[i] * total;
+      args.y[i * args.y_stride + j] = args.a_scales > 1 ? total : args.a_scale[i] * total;
     }
   }
 }

@@ -108,14 +108,17 @@ QB_INLINE void open_group(Block256& block, std::int64_t group) {
   block.with.level_sum = _mm256_setzero_si256();
 }
 
-/// What the definition takes from one row besides its codes: sum of (code - zero) over the group, and the zero.
+/// What the definition takes from one row besides its codes: sum of (code - zero) over the group, the zero, and the
+/// group's scale (null: the row has one).
 struct RowOfGroup {
   const std::int32_t* a_sum;
   const std::int32_t* a_zero;
+  const float* a_scale;
 };
 QB_INLINE RowOfGroup first_row_of(const Block256& block) {
   const GemmArgs& args = *block.args;
-  return {args.a_group_sum + block.first_row * block.at->groups + block.with.group, args.a_zero + block.first_row};
+  const std::int64_t at = block.first_row * block.at->groups + block.with.group;
+  return {args.a_group_sum + at, args.a_zero + block.first_row, args.a_scales > 1 ? args.a_scale + at : nullptr};
 }
 
 /// Sums of one row over a group become float32 and join the sums of the groups before.
@@ -127,8 +130,14 @@ QB_INLINE __m256 finish_group(const Parameters256& with, const RowOfGroup& row, 
   else
     dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(_mm256_set1_epi32(*row.a_zero), with.level_sum));
   if constexpr (kFinish == Finish256::zeros) dots = _mm256_sub_epi32(dots, _mm256_mullo_epi32(a_sum, with.zero));
-  sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), with.scale, sum);
-  if constexpr (kFinish == Finish256::offsets) sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a_sum), with.offset, sum);
+  __m256 scale = with.scale, offset = with.offset;
+  if (row.a_scale) {
+    const __m256 step = _mm256_set1_ps(*row.a_scale);
+    scale = _mm256_mul_ps(scale, step);
+    if constexpr (kFinish == Finish256::offsets) offset = _mm256_mul_ps(offset, step);
+  }
+  sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scale, sum);
+  if constexpr (kFinish == Finish256::offsets) sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a_sum), offset, sum);
   return sum;
 }
 
@@ -166,6 +175,7 @@ __attribute__((noinline)) void multiply_rows(Block256& block, const Chunk<Dot>& 
   const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
   RowOfGroup row = first_row_of(block);
   for (std::int64_t r = 0; r < rows; ++r, a += stride, row.a_sum += groups, ++row.a_zero) {
+    if (r > 0 && row.a_scale) row.a_scale += groups;
     auto* part = reinterpret_cast<__m256i*>(block.part[r]);
     __m256i dots = Dot::template sum<kQuads>(levels, a);
     if constexpr (!kFirst) dots = _mm256_add_epi32(dots, _mm256_load_si256(part));
@@ -276,7 +286,8 @@ struct RowBody {
 QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t column, __m256 sum) {
   const auto rest = int(args.n_end - column < 8 ? args.n_end - column : 8);
   const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(rest), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  _mm256_maskstore_ps(args.y + i * args.y_stride + column, mask, _mm256_mul_ps(_mm256_set1_ps(args.a_scale[i]), sum));
+  const __m256 scale = _mm256_set1_ps(args.a_scales > 1 ? 1.0f : args.a_scale[i]);
+  _mm256_maskstore_ps(args.y + i * args.y_stride + column, mask, _mm256_mul_ps(scale, sum));
 }
 
 template <class Codes, class Dot, Finish256 kFinish>

@@ -42,6 +42,41 @@ QB_INLINE void sum_levels(Block<kVectors>& block, const __m512i (&levels)[kVecto
   }
 }
 
+/// The chunk at k = t against every row of the block.
+template <Finish kFinish, bool kGrouped, bool kFirst, bool kMiddle, bool kLast, int kVectors>
+QB_INLINE void multiply_rows(Block<kVectors>& block, const __m512i (&levels)[kVectors][8], std::int64_t t,
+                             const Parameters<kVectors>& at_middle, const Parameters<kVectors>& at_end) {
+  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
+  const std::int8_t* a = block.a + t;
+  for (std::int64_t r = 0; r < rows; ++r, a += stride) {
+    __m512i dots[kVectors], late[kVectors];
+    __m512 sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
+      late[v] = _mm512_setzero_si512();
+      if constexpr (kMiddle || kLast) sum[v] = _mm512_load_ps(block.sum[r][v]);
+    }
+    if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
+    if constexpr (kMiddle) {
+      __m512i start[kVectors];
+      start_group<kFinish>(at_middle, at_middle.a_sum[r * groups], start);
+      for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
+      dot_quads<kVectors>(levels, 0, 4, a, dots);
+      finish_group<kFinish, kGrouped>(at_middle, r * groups, dots, sum);
+      dot_quads<kVectors>(levels, 4, 8, a, late);
+      for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
+    } else {
+      dot_all_quads<kVectors>(levels, a, dots, late);
+    }
+    if constexpr (kLast)
+      finish_group<kFinish, kGrouped>(at_end, r * groups, dots, sum);
+    else
+      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
+    if constexpr (kMiddle || kLast)
+      for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
+  }
+}
+
 /// The next chunk of the stream, at k = t, against every row of the block. `group` is the one behind its middle.
 template <class Codes, Finish kFinish, bool kFirst, bool kMiddle, bool kLast, int kVectors>
 __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Codes& codes, std::int64_t t,
@@ -61,36 +96,9 @@ __attribute__((noinline)) void multiply_chunk(Block<kVectors>& block, const Code
       sum_levels(block, levels, kMiddle ? 4 : 0, 8, kLast ? &at_end : nullptr);
     }
   }
-  const std::int64_t rows = block.rows, stride = block.args->a_stride, groups = block.at->groups;
-  const std::int8_t* a = block.a + t;
-  for (std::int64_t r = 0; r < rows; ++r, a += stride) {
-    __m512i dots[kVectors], late[kVectors];
-    __m512 sum[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      dots[v] = kFirst ? _mm512_setzero_si512() : _mm512_load_si512(block.part[r][v]);
-      late[v] = _mm512_setzero_si512();
-      if constexpr (kMiddle || kLast) sum[v] = _mm512_load_ps(block.sum[r][v]);
-    }
-    if constexpr (kLast) start_group<kFinish>(at_end, at_end.a_sum[r * groups], late);
-    if constexpr (kMiddle) {
-      __m512i start[kVectors];
-      const std::int32_t a_sum = at_middle.a_sum[r * groups];
-      start_group<kFinish>(at_middle, a_sum, start);
-      for (int v = 0; v < kVectors; ++v) dots[v] = kFirst ? start[v] : _mm512_add_epi32(dots[v], start[v]);
-      dot_quads<kVectors>(levels, 0, 4, a, dots);
-      finish_group<kFinish>(at_middle, a_sum, dots, sum);
-      dot_quads<kVectors>(levels, 4, 8, a, late);
-      for (int v = 0; v < kVectors; ++v) dots[v] = late[v];
-    } else {
-      dot_all_quads<kVectors>(levels, a, dots, late);
-    }
-    if constexpr (kLast)
-      finish_group<kFinish>(at_end, at_end.a_sum[r * groups], dots, sum);
-    else
-      for (int v = 0; v < kVectors; ++v) _mm512_store_si512(block.part[r][v], dots[v]);
-    if constexpr (kMiddle || kLast)
-      for (int v = 0; v < kVectors; ++v) _mm512_store_ps(block.sum[r][v], sum[v]);
-  }
+  if constexpr (kMiddle || kLast)
+    if (block.a_scale) return multiply_rows<kFinish, true, kFirst, kMiddle, kLast>(block, levels, t, at_middle, at_end);
+  multiply_rows<kFinish, false, kFirst, kMiddle, kLast>(block, levels, t, at_middle, at_end);
 }
 
 template <class Codes, Finish kFinish, bool kFirst, int kVectors>
@@ -140,8 +148,8 @@ QB_INLINE void fill_few(Block<kVectors>& block, std::int64_t column) {
   }
 }
 
-/// A block of eight rows whose zero is 0, as two of four: the panel is read twice, the second time near by, and no sum
-/// leaves its register.
+/// A block of eight rows with one scale each and zero 0, as two of four: the panel is read twice, the second time near
+/// by, and no sum leaves its register.
 template <class Codes, Finish kFinish, int kVectors>
 QB_INLINE void fill_twice_four(Block<kVectors>& block, std::int64_t column) {
   const std::uint8_t* stream = block.stream;
@@ -168,7 +176,8 @@ QB_INLINE void fill_rows(Block<kVectors>& block, std::int64_t column) {
     return fill_row<Codes, kFinish, OneRow::plain>(block, column);
   }
   if constexpr (kVectors == 2 && Codes::kBits <= 4)
-    if (block.rows == 8 && !shifted && group >= kChunk) return fill_twice_four<Codes, kFinish>(block, column);
+    if (block.rows == 8 && !shifted && group >= kChunk && !block.a_scale)
+      return fill_twice_four<Codes, kFinish>(block, column);
   if (kVectors == 1 || block.rows > 4) return fill_block<Codes, kFinish>(block, column);
   if constexpr (kVectors == 2) {
     if constexpr (kMayShift)
@@ -189,7 +198,7 @@ QB_INLINE std::int64_t rows_of_block(const GemmArgs& args, std::int64_t first) {
 
 template <class Codes, int kVectors>
 __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t first_row, std::int64_t rows,
-                                          std::int64_t column) {
+                                          std::int64_t column, bool adds_exponents) {
   Block<kVectors> block;
   block.args = &args;
   block.at = static_cast<const S8Int*>(args.w);
@@ -200,6 +209,8 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
   const S8Int& at = *block.at;
   block.record_bytes = 16 * kVectors * (at.scale_bytes + at.offset_bytes + at.zero_bytes);
   block.a_sum = args.a_group_sum + first_row * at.groups;
+  block.adds_exponents = adds_exponents;
+  block.a_scale = args.a_scales > 1 ? args.a_scale + first_row * at.groups : nullptr;
   if constexpr (Codes::kIntegers)
     if (at.offset_bytes) return fill_rows<Codes, Finish::offsets>(block, column);
   if (at.zero_bytes || block.a_zero() != 0)
@@ -211,12 +222,13 @@ __attribute__((noinline)) void fill_panel(const GemmArgs& args, std::int64_t fir
 /// Columns [n_begin, n_end) of the result.
 template <class Codes>
 QB_INLINE void fill_columns(const GemmArgs& args) {
+  const bool adds_exponents = exponents_add(args, *static_cast<const S8Int*>(args.w));
   std::int64_t rows = 0;
   for (std::int64_t first = 0; first < args.m; first += rows) {
     rows = rows_of_block(args, first);
     for (std::int64_t column = args.n_begin; column < args.n_end; column += kPanel)
-      args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, first, rows, column)
-                                : fill_panel<Codes, 2>(args, first, rows, column);
+      args.n_end - column <= 16 ? fill_panel<Codes, 1>(args, first, rows, column, adds_exponents)
+                                : fill_panel<Codes, 2>(args, first, rows, column, adds_exponents);
   }
 }
 

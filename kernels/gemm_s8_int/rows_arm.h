@@ -48,13 +48,16 @@ template <int kVectors>
 QB_INLINE void finish_group(RowBlock<kVectors>& block, const GroupStep<kVectors>& step, std::int64_t r,
                             const int32x4_t* dots) {
   const std::int64_t i = block.first_row + r;
-  const std::int32_t a_sum = block.args->a_group_sum[i * block.at->groups + step.g];
+  const std::int64_t at = i * block.at->groups + step.g;
+  const std::int32_t a_sum = block.args->a_group_sum[at];
+  const float a_scale = block.args->a_scales > 1 ? block.args->a_scale[at] : 1.0f;
   QB_UNROLL for (int v = 0; v < kVectors; ++v) {
     int32x4_t exact = vmlsq_n_s32(dots[v], step.with.zero[v], a_sum);
     if (!block.plain) exact = vmlsq_n_s32(exact, step.byte_sum[v], block.args->a_zero[i]);
     float* sum = block.sum[r] + 4 * v;
-    float32x4_t total = vfmaq_f32(vld1q_f32(sum), vcvtq_f32_s32(exact), step.with.scale[v]);
-    if (block.at->offset_bytes) total = vfmaq_n_f32(total, step.with.offset[v], float(a_sum));
+    // A factor of 1 is exact.
+    float32x4_t total = vfmaq_f32(vld1q_f32(sum), vcvtq_f32_s32(exact), vmulq_n_f32(step.with.scale[v], a_scale));
+    if (block.at->offset_bytes) total = vfmaq_n_f32(total, vmulq_n_f32(step.with.offset[v], a_scale), float(a_sum));
     vst1q_f32(sum, total);
   }
 }
@@ -164,10 +167,10 @@ QB_INLINE void fill_panel(const GemmArgs& args, std::int64_t column) {
     for (std::int64_t r = 0; r < block.rows; ++r) {
       const std::int64_t i = block.first_row + r;
       float* y = args.y + i * args.y_stride + column;
+      const float scale = args.a_scales > 1 ? 1.0f : args.a_scale[i];
       for (int v = 0; v < kVectors; ++v)
         if (args.n_end - column > 4 * v)
-          store_columns(y + 4 * v, vmulq_n_f32(vld1q_f32(block.sum[r] + 4 * v), args.a_scale[i]),
-                        args.n_end - column - 4 * v);
+          store_columns(y + 4 * v, vmulq_n_f32(vld1q_f32(block.sum[r] + 4 * v), scale), args.n_end - column - 4 * v);
     }
   }
 }

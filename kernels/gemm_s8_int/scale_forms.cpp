@@ -13,6 +13,8 @@ namespace {
 
 bool is_f16(float value) { return f32_from_f16(f16_from_f32(value)) == value; }
 
+int exponent_field(float value) { return int(std::bit_cast<std::uint32_t>(value) >> 23); }
+
 bool is_normal_power(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   return value > 0 && (bits & 0x7fffffu) == 0 && bits >> 23 >= 1 && bits >> 23 <= 254;
@@ -52,6 +54,11 @@ ScaleForm::ScaleForm(const PackedMatrix& matrix, float unit) : matrix_(matrix), 
       }
   }
   if (holds(form)) form_ = form;
+  if (form_ == S8IntScale::power) {
+    const auto [lowest, highest] = std::minmax_element(matrix.scales.begin(), matrix.scales.end());
+    lowest_power_ = exponent_field(unit * *lowest);
+    highest_power_ = exponent_field(unit * *highest);
+  }
 }
 
 float ScaleForm::scale(std::int64_t row, std::int64_t group) const {
@@ -104,6 +111,8 @@ void ScaleForm::describe(S8Int& at) const {
   at.super_bytes = form_ != S8IntScale::steps ? 0 : matrix_.format.offsets ? 4 : 2;
   at.lowest_step = lowest_step_;
   at.lowest_offset_step = lowest_offset_step_;
+  at.lowest_power = lowest_power_;
+  at.highest_power = highest_power_;
   at.e4m3_unit = form_ == S8IntScale::e4m3 ? unit_ * matrix_.super_scales[0] : 0.0f;
 }
 
@@ -112,7 +121,7 @@ void ScaleForm::store(float value, int step, std::byte* out) const {
   switch (form_) {
     case S8IntScale::f32: std::memcpy(out, &value, 4); break;
     case S8IntScale::f16: std::memcpy(out, &half, 2); break;
-    case S8IntScale::power: *out = std::byte(std::bit_cast<std::uint32_t>(value) >> 23); break;
+    case S8IntScale::power: *out = std::byte(exponent_field(value)); break;
     case S8IntScale::e4m3: *out = std::byte(e4m3_code(value, unit_ * matrix_.super_scales[0])); break;
     case S8IntScale::steps: *out = std::byte(step); break;
   }

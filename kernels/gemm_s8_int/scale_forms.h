@@ -11,7 +11,7 @@ class ScaleForm {
  public:
   ScaleForm(const PackedMatrix& matrix, float unit);
 
-  /// Sets form, bytes, lowest steps and e4m3_unit.
+  /// Sets form, bytes, lowest steps, the range of powers and e4m3_unit.
   void describe(S8Int& at) const;
 
   /// Write the bytes of one row and group; supers are those of the span that holds the group.
@@ -31,6 +31,7 @@ class ScaleForm {
   float unit_;
   S8IntScale form_ = S8IntScale::f32;
   int lowest_step_ = 0, lowest_offset_step_ = 0;
+  int lowest_power_ = 0, highest_power_ = 0;
 };
 
 }  // namespace qb

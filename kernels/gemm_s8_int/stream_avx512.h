@@ -47,6 +47,8 @@ struct Parameters {
   __m512i fixed[kVectors];  ///< -a_zero * sum of the levels; not Finish::middle
   std::int32_t middle_shift;
   const std::int32_t* a_sum;  ///< of the block's first row over the group; the next row's is S8Int::groups behind
+  const float* a_scale;       ///< likewise where rows have a scale per group, else null
+  bool adds_exponents;        ///< as Block's
 };
 
 /// A block of rows with one zero against one panel.
@@ -60,6 +62,8 @@ struct Block {
   const std::uint8_t* record;  ///< parameters of the group that is read next
   std::int64_t record_bytes;   ///< of one group
   const std::int32_t* a_sum;   ///< of the first row over each group
+  const float* a_scale;        ///< of the first row in each group; null where rows have one scale
+  bool adds_exponents;         ///< scales are multiplied by adding exponents: see exponents_add()
   __m512 scale_super[kVectors], offset_super[kVectors];
   alignas(64) std::uint8_t section[kSectionLines][64];  ///< a copy, with scale steps
   __m512i level_sum[kVectors];                          ///< of the group at hand; where the rows' zero
@@ -165,6 +169,8 @@ template <Finish kFinish, int kVectors>
 QB_INLINE void read_parameters(Block<kVectors>& block, std::int64_t group, Parameters<kVectors>& with) {
   const S8Int& at = *block.at;
   with.a_sum = block.a_sum + group;
+  with.a_scale = block.a_scale ? block.a_scale + group : nullptr;
+  with.adds_exponents = block.adds_exponents;
   with.middle_shift = std::int32_t(at.middle_shift);
   const std::uint8_t* record = block.record;
   read_values<kVectors>(at, record, at.lowest_step, block.scale_super, with.scale);
@@ -201,25 +207,65 @@ QB_INLINE void start_group(const Parameters<kVectors>& with, std::int32_t a_sum,
   }
 }
 
-/// Exact sums of a row over a group become float32 and join the sums of the groups before.
-template <Finish kFinish, int kVectors>
-QB_INLINE void finish_group(const Parameters<kVectors>& with, std::int32_t a_sum, const __m512i* exact, __m512* sum) {
+/// Whether each scale of a row times each of a column is the power of the latter added to the exponent of the former:
+/// exact, and beside the units that multiply. Scales of rows are above 0 and finite.
+QB_INLINE bool exponents_add(const GemmArgs& args, const S8Int& at) {
+  if (args.a_scales == 1 || at.form != S8IntScale::power || at.offset_bytes) return false;
+  float lowest = args.a_scale[0], highest = lowest;
+  for (std::int64_t i = 1; i < args.m * args.a_scales; ++i) {
+    lowest = args.a_scale[i] < lowest ? args.a_scale[i] : lowest;
+    highest = args.a_scale[i] > highest ? args.a_scale[i] : highest;
+  }
+  std::uint32_t low, high;
+  __builtin_memcpy(&low, &lowest, 4);
+  __builtin_memcpy(&high, &highest, 4);
+  constexpr int kBias = 127;
+  const int low_field = int(low >> 23), high_field = int(high >> 23);
+  return low_field > 0 && low_field + at.lowest_power > kBias && high_field + at.highest_power < kBias + 255;
+}
+
+/// The product of a power of two and a number, all of them normal.
+QB_INLINE __m512 times_power(__m512 power, __m512 number) {
+  const __m512i less_bias = _mm512_sub_epi32(_mm512_castps_si512(power), _mm512_set1_epi32(127 << 23));
+  return _mm512_castsi512_ps(_mm512_add_epi32(less_bias, _mm512_castps_si512(number)));
+}
+
+/// kGrouped: rows have a scale per group. Exact sums of the row that stands `at` values behind the first become float32
+/// and join the sums of the groups before.
+template <Finish kFinish, bool kGrouped, int kVectors>
+QB_INLINE void finish_group(const Parameters<kVectors>& with, std::int64_t at, const __m512i* exact, __m512* sum) {
+  __m512 scale[kVectors], offset[kVectors];
   for (int v = 0; v < kVectors; ++v) {
-    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[v]), with.scale[v], sum[v]);
+    scale[v] = with.scale[v];
+    if constexpr (kFinish == Finish::offsets) offset[v] = with.offset[v];
+  }
+  if constexpr (kGrouped) {
+    const __m512 step = _mm512_set1_ps(with.a_scale[at]);
+    if (with.adds_exponents) {
+      for (int v = 0; v < kVectors; ++v) scale[v] = times_power(scale[v], step);
+    } else {
+      for (int v = 0; v < kVectors; ++v) {
+        scale[v] = _mm512_mul_ps(scale[v], step);
+        if constexpr (kFinish == Finish::offsets) offset[v] = _mm512_mul_ps(offset[v], step);
+      }
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[v]), scale[v], sum[v]);
     if constexpr (kFinish == Finish::offsets)
-      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_set1_epi32(a_sum)), with.offset[v], sum[v]);
+      sum[v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_set1_epi32(with.a_sum[at])), offset[v], sum[v]);
   }
 }
 
-/// Columns from `column` on of row i, times the row's scale.
+/// Columns from `column` on of row i, times the row's scale where it has one.
 template <int kVectors>
 QB_INLINE void store_row(const GemmArgs& args, std::int64_t i, std::int64_t column, const __m512* sum) {
   const std::int64_t rest = args.n_end - column - 16 * (kVectors - 1);
   const __mmask16 last = rest >= 16 ? __mmask16(0xffff) : __mmask16((1u << rest) - 1u);
   float* y = args.y + i * args.y_stride + column;
+  const __m512 scale = _mm512_set1_ps(args.a_scales > 1 ? 1.0f : args.a_scale[i]);
   for (int v = 0; v < kVectors; ++v)
-    _mm512_mask_storeu_ps(y + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last,
-                          _mm512_mul_ps(_mm512_set1_ps(args.a_scale[i]), sum[v]));
+    _mm512_mask_storeu_ps(y + 16 * v, v + 1 < kVectors ? __mmask16(0xffff) : last, _mm512_mul_ps(scale, sum[v]));
 }
 
 }  // namespace

@@ -29,6 +29,25 @@ void quantize_row_avx2(const QuantizeRowArgs& args);
 void quantize_row_avx512(const QuantizeRowArgs& args);
 void quantize_row_neon(const QuantizeRowArgs& args);
 
+/// One row to quantize in groups of columns, each by its own absolute maximum; the last group may be shorter.
+struct QuantizeGroupsArgs {
+  const float* x;      ///< [k]
+  std::int8_t* codes;  ///< [padded], padded a multiple of 64; [k, padded) are filled with 0
+  std::int64_t k, padded;
+  std::int64_t group;   ///< columns that share a scale: a multiple of 32
+  std::int32_t high;    ///< the largest code, 1 to 127; the least is -high
+  std::int64_t shared;  ///< columns per scale that is written; divides group
+  float* scale;         ///< [ceil(k / shared)]
+};
+using QuantizeGroupsFn = void (*)(const QuantizeGroupsArgs&);
+
+/// A group's scale is its absolute maximum / high, or 1 where that is 0 or not finite, and its codes are those of
+/// quantize_row with this scale and zero 0. All variants agree bit for bit where no value is NaN.
+void quantize_groups_ref(const QuantizeGroupsArgs& args);
+void quantize_groups_avx2(const QuantizeGroupsArgs& args);
+void quantize_groups_avx512(const QuantizeGroupsArgs& args);
+void quantize_groups_neon(const QuantizeGroupsArgs& args);
+
 /// max over t of |x[t]|, 0 for k = 0; where a value is NaN, NaN or the maximum of the others.
 float absolute_maximum_ref(const float* x, std::int64_t k);
 float absolute_maximum_avx2(const float* x, std::int64_t k);

@@ -1,20 +1,52 @@
 #include <immintrin.h>
 
+#include <cfloat>
+
 #include "kernels/quantize_rows/quantize_rows.h"
 
 namespace qb {
+
+namespace {
+
+inline __m512 load_below(const float* x, std::int64_t t, std::int64_t k) {
+  const std::int64_t rest = k - t;
+  const __mmask16 mask = rest >= 16 ? __mmask16(0xffff) : rest <= 0 ? __mmask16(0) : __mmask16((1u << rest) - 1u);
+  return _mm512_maskz_loadu_ps(mask, x + t);
+}
+
+inline __m512i rounded(__m512 value, __m512 low, __m512 high) {
+  return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(value, low), high));  // a NaN becomes low
+}
+
+inline void store_codes(std::int8_t* codes, __m512i code) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(code));
+}
+
+}  // namespace
 
 void quantize_row_avx512(const QuantizeRowArgs& args) {
   const __m512 scale = _mm512_set1_ps(args.scale);
   const __m512 low = _mm512_set1_ps(float(args.low - args.zero)), high = _mm512_set1_ps(float(args.high - args.zero));
   const __m512i zero = _mm512_set1_epi32(args.zero);
   for (std::int64_t t = 0; t < args.padded; t += 16) {
-    const std::int64_t rest = args.k - t;
-    const __mmask16 mask = rest >= 16 ? __mmask16(0xffff) : rest <= 0 ? __mmask16(0) : __mmask16((1u << rest) - 1u);
-    __m512 value = _mm512_div_ps(_mm512_maskz_loadu_ps(mask, args.x + t), scale);
-    value = _mm512_min_ps(_mm512_max_ps(value, low), high);  // a NaN becomes low
-    const __m512i code = _mm512_add_epi32(_mm512_cvtps_epi32(value), zero);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(args.codes + t), _mm512_cvtepi32_epi8(code));
+    const __m512 value = _mm512_div_ps(load_below(args.x, t, args.k), scale);
+    store_codes(args.codes + t, _mm512_add_epi32(rounded(value, low, high), zero));
+  }
+}
+
+void quantize_groups_avx512(const QuantizeGroupsArgs& args) {
+  const __m512 low = _mm512_set1_ps(float(-args.high)), high = _mm512_set1_ps(float(args.high));
+  for (std::int64_t begin = 0; begin < args.padded; begin += args.group) {
+    const std::int64_t end = begin + args.group < args.padded ? begin + args.group : args.padded;
+    __m512 maximum = _mm512_setzero_ps();
+    for (std::int64_t t = begin; t < end; t += 16)
+      maximum = _mm512_max_ps(_mm512_abs_ps(load_below(args.x, t, args.k)), maximum);
+    float scale = _mm512_reduce_max_ps(maximum) / float(args.high);
+    if (!(scale > 0.0f && scale <= FLT_MAX)) scale = 1.0f;
+    const __m512 divisor = _mm512_set1_ps(scale);
+    for (std::int64_t t = begin; t < end; t += 16)
+      store_codes(args.codes + t, rounded(_mm512_div_ps(load_below(args.x, t, args.k), divisor), low, high));
+    for (std::int64_t t = begin; t < end && t < args.k; t += args.shared) args.scale[t / args.shared] = scale;
   }
 }
 

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/quantize_rows/quantize_rows.h"
 
 namespace qb {
@@ -12,6 +15,17 @@ void quantize_row_ref(const QuantizeRowArgs& args) {
     args.codes[t] = std::int8_t(std::int32_t((value + kRound) - kRound) + args.zero);
   }
   for (std::int64_t t = args.k; t < args.padded; ++t) args.codes[t] = std::int8_t(args.zero);
+}
+
+void quantize_groups_ref(const QuantizeGroupsArgs& args) {
+  for (std::int64_t begin = 0; begin < args.k; begin += args.group) {
+    const std::int64_t count = std::min(args.group, args.k - begin);
+    float scale = absolute_maximum_ref(args.x + begin, count) / float(args.high);
+    if (!(scale > 0.0f && std::isfinite(scale))) scale = 1.0f;
+    quantize_row_ref({args.x + begin, args.codes + begin, count, count, scale, 0, -args.high, args.high});
+    for (std::int64_t t = begin; t < begin + count; t += args.shared) args.scale[t / args.shared] = scale;
+  }
+  for (std::int64_t t = args.k; t < args.padded; ++t) args.codes[t] = 0;
 }
 
 float absolute_maximum_ref(const float* x, std::int64_t k) {

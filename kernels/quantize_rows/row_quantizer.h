@@ -9,6 +9,7 @@ struct RowQuantizer {
   QuantizeRowFn quantize;
   AbsoluteMaximumFn absolute_maximum;
   SumGroupsFn sum_groups;
+  QuantizeGroupsFn quantize_groups;
 };
 
 RowQuantizer row_quantizer(Isa isa);  ///< the best variants within `isa`

@@ -36,7 +36,7 @@ void check(const KernelInfo& kernel, const std::vector<std::string>& formats) {
     for (const std::int64_t k : {std::int64_t(1), group - 1, group + 1, 3 * group + 7, std::int64_t(515)})
       for (const std::int64_t m : {1, 2, 7, 65})
         for (const Fill fill : {Fill::random, Fill::opposed, Fill::highest})
-          for (const RowScaling& scaling : scalings_for(Activations::s8)) {
+          for (const RowScaling& scaling : scalings_for(kernel, format)) {
             INFO(text, " m=", m, " k=", k, " fill=", int(fill), " zero=", scaling.zero);
             const GemmCase c = gemm_case(format, m, 19, k, /*seed=*/std::uint64_t(m + k), fill);
             CHECK(disagreement(c, product(kernel, c, scaling), product(reference_of(kernel), c, scaling), 0.0) == "");

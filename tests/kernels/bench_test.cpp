@@ -30,7 +30,7 @@ Options options_of(const std::vector<std::string_view>& arguments) { return read
 /// A table of two formats on small products, as the program makes it.
 Table small_table() {
   Options options =
-      options_of({"--table", "--formats=f32,bf16,q8c,q4g32", "--kernels=all", "--threads=1", "--rounds=9"});
+      options_of({"--table", "--formats=f32,bf16,q8c,q4g32,q4g32-a8g32", "--kernels=all", "--threads=1", "--rounds=9"});
   options.shapes = parse_shapes(
       "1 40 64\n7 40 64\ndepthwise n=2 c=20 h=9 w=11 k=3 s=2\n"
       "convolution n=2 c=20 o=24 h=9 w=11 k=3 s=2\nrows m=3 k=4100\n"
@@ -43,7 +43,7 @@ Table small_table() {
 TableRow row_with(std::vector<double> share, std::vector<double> ratio) {
   TableRow row;
   row.kernel = find_kernel("gemm_s8_q8_ref");
-  row.format = parse_quant_format("q8c");
+  row.format = {parse_quant_format("q8c")};
   row.shape = {512, 64, 64};
   row.time_ns.assign(share.size(), 1000.0);
   row.limit_share = std::move(share);
@@ -82,6 +82,12 @@ TEST_CASE("options say what is accepted and what is near") {
   CHECK(message({"--tabel"}) == "option '--tabel' is not known; did you mean '--table'?");
   CHECK(message({"--format=jsn"}) == "--format=jsn: that output is not known; did you mean 'json'?");
   CHECK(message({"--formats=q4g3x"}).ends_with("; did you mean 'q4g32'?"));
+  CHECK(message({"--formats=q4g32-a8g33"}) ==
+        "format 'q4g32-a8g33': behind the weights' format stands nothing, or -a8g and one of 32, 64, 128, 256; did you "
+        "mean 'q4g32-a8g32'?");
+  CHECK(message({"--formats=q4g32-a8"}).find("behind the weights' format stands nothing") != std::string::npos);
+  CHECK(options_of({"--table", "--formats=q4g32-a8g32,q8c"}).plane_formats.size() == 1);
+  CHECK(to_text(options_of({"--table", "--formats=q4g32o.i6-a8g256"}).formats[0]) == "q4g32o.i6-a8g256");
   CHECK(message({"--kernels=gemm_s8_q8_rfe"}) ==
         "--kernels: kernel 'gemm_s8_q8_rfe' is not known; did you mean 'gemm_s8_q8_ref'?");
   CHECK(message({"--rounds=8"}) == "--rounds=8: a number from 9 to 1001 is accepted here");
@@ -128,6 +134,9 @@ TEST_CASE("every kernel of a product has one value per round, and peers are pair
     CHECK(row.peer_ratio.size() == (row.best_peer == nullptr ? 0 : 9));
     if (row.best_peer == row.kernel) CHECK(std::ranges::all_of(row.peer_ratio, [](double r) { return r == 1.0; }));
   }
+  for (const TableRow& row : table.rows)
+    if (row.format.activation_group > 0) CHECK(row.kernel->family == "gemm_s8_int");
+  CHECK(std::ranges::any_of(table.rows, [](const TableRow& row) { return to_text(row.format) == "q4g32-a8g32"; }));
   for (const KernelInfo& kernel : kernels()) {
     if (kernel.family != "gemm_f32_f32" || !includes(host_isa(), kernel.needs) || kernel.by_name_only) continue;
     const auto same = [&](const TableRow& row) { return row.kernel == &kernel; };

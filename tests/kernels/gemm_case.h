@@ -41,6 +41,15 @@ inline std::vector<RowScaling> scalings_for(Activations activations) {
           {RowScaling::Kind::fixed, 4, 0.2f, 7}};
 }
 
+/// The same, and a scale per group of columns where the kernel takes such rows with weights of this format.
+inline std::vector<RowScaling> scalings_for(const KernelInfo& kernel, const QuantFormat& format) {
+  std::vector<RowScaling> all = scalings_for(kernel.activations);
+  for (const std::int64_t group : {32, 256})
+    if (takes_activation_group(kernel, format, group))
+      all.push_back({.kind = RowScaling::Kind::dynamic_rows, .bits = group == 32 ? 8 : 5, .group = group});
+  return all;
+}
+
 /// y [m, n] of one kernel.
 inline std::vector<float> product(const KernelInfo& kernel, const GemmCase& c, const RowScaling& scaling,
                                   int threads = 1) {

@@ -62,8 +62,9 @@ double weight_rounding(const KernelInfo& kernel, const QuantFormat& format) {
 
 void check_against_reference(const KernelInfo& kernel, const GemmCase& c) {
   const KernelInfo& reference = reference_of(kernel);
-  for (const RowScaling& scaling : scalings_for(kernel.activations)) {
-    INFO(kernel.name, " ", to_text(c.w.format), " m=", c.m, " n=", c.w.n, " k=", c.w.k, " zero=", scaling.zero);
+  for (const RowScaling& scaling : scalings_for(kernel, c.w.format)) {
+    INFO(kernel.name, " ", to_text(c.w.format), " m=", c.m, " n=", c.w.n, " k=", c.w.k, " zero=", scaling.zero,
+         " activations' group=", scaling.group);
     const std::string fault =
         disagreement(c, product(kernel, c, scaling), product(reference, c, scaling), rounding_bound(kernel, c.w));
     CHECK(fault == "");
@@ -100,17 +101,20 @@ TEST_CASE("a reference agrees with a sum of real values in double") {
     if (!kernel.reference) return;
     const GemmCase c = gemm_case(format, 3, 5, 131, /*seed=*/11);
     const std::vector<float> w = dequantize(c.w);
-    for (const RowScaling& scaling : scalings_for(kernel.activations)) {
-      INFO(kernel.name, " ", to_text(format), " zero=", scaling.zero);
+    for (const RowScaling& scaling : scalings_for(kernel, format)) {
+      INFO(kernel.name, " ", to_text(format), " zero=", scaling.zero, " activations' group=", scaling.group);
       const std::vector<float> y = product(kernel, c, scaling);
       for (std::int64_t i = 0; i < c.m; ++i) {
         const float* x = c.a.data() + i * c.w.k;
         const int high = (1 << (scaling.bits - 1)) - 1, low = scaling.zero == 0 ? -high : -high - 1;
-        float scale = scaling.scale;
+        std::vector<float> scales(std::size_t(c.w.k), scaling.scale);  // of each column
+        const std::int64_t shared = scaling.group > 0 ? scaling.group : c.w.k;
         if (scaling.kind == RowScaling::Kind::dynamic_rows)
-          scale =
-              std::abs(*std::max_element(x, x + c.w.k, [](float p, float q) { return std::abs(p) < std::abs(q); })) /
-              float(high);
+          for (std::int64_t t = 0; t < c.w.k; ++t) {
+            const float *first = x + t / shared * shared, *last = x + std::min(c.w.k, (t / shared + 1) * shared);
+            const auto below = [](float p, float q) { return std::abs(p) < std::abs(q); };
+            scales[std::size_t(t)] = std::abs(*std::max_element(first, last, below)) / float(high);
+          }
         const double mean_magnitude =
             std::accumulate(x, x + c.w.k, 0.0, [](double s, float v) { return s + std::abs(double(v)); }) /
             double(c.w.k);
@@ -119,6 +123,7 @@ TEST_CASE("a reference agrees with a sum of real values in double") {
           for (std::int64_t t = 0; t < c.w.k; ++t) {
             double value =
                 kernel.activations == Activations::binary ? std::copysign(mean_magnitude, x[t] + 0.0f) : x[t];
+            const float scale = scales[std::size_t(t)];
             if (scaling.kind != RowScaling::Kind::none)
               value = (std::clamp(std::nearbyint(x[t] / scale) + float(scaling.zero), float(low), float(high)) -
                        float(scaling.zero)) *
@@ -140,14 +145,16 @@ TEST_CASE("the bits do not depend on threads, nor on the rows that are multiplie
   for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
     for (const auto& [m, n, threads] : {std::array<std::int64_t, 3>{61, 3, 2}, {5, 300, 3}, {1, 130, 2}}) {
       const GemmCase c = gemm_case(format, m, n, 100, /*seed=*/5);
-      const RowScaling scaling = scalings_for(kernel.activations).back();
-      INFO(kernel.name, " ", to_text(format), " m=", m, " n=", n, " threads=", threads);
-      const std::vector<float> y = product(kernel, c, scaling);
-      // A peer promises its bound only: in which order it sums is its own affair.
-      const double slack = kernel.peer ? rounding_bound(kernel, c.w) : 0.0;
-      CHECK(disagreement(c, product(kernel, c, scaling, int(threads)), y, slack) == "");
-      const GemmCase last_row{1, c.w, {c.a.end() - c.w.k, c.a.end()}};
-      CHECK(disagreement(last_row, product(kernel, last_row, scaling), {y.end() - n, y.end()}, slack) == "");
+      for (const RowScaling& scaling : scalings_for(kernel, format)) {
+        if (scaling.group == 0 && scaling.zero == 0 && kernel.activations == Activations::s8) continue;
+        INFO(kernel.name, " ", to_text(format), " m=", m, " n=", n, " threads=", threads);
+        const std::vector<float> y = product(kernel, c, scaling);
+        // A peer promises its bound only: in which order it sums is its own affair.
+        const double slack = kernel.peer ? rounding_bound(kernel, c.w) : 0.0;
+        CHECK(disagreement(c, product(kernel, c, scaling, int(threads)), y, slack) == "");
+        const GemmCase last_row{1, c.w, {c.a.end() - c.w.k, c.a.end()}};
+        CHECK(disagreement(last_row, product(kernel, last_row, scaling), {y.end() - n, y.end()}, slack) == "");
+      }
     }
   });
 }
@@ -156,7 +163,8 @@ TEST_CASE("rows may be strided, misaligned, and are written nowhere else") {
   for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
     const std::int64_t m = 5, n = kernel.column_step + 3, k = 67, a_stride = k + 3, y_stride = n + 5;
     const GemmCase c = gemm_case(format, m, n, k, /*seed=*/9);
-    const RowScaling scaling = scalings_for(kernel.activations).front();
+    RowScaling scaling = scalings_for(kernel.activations).front();
+    if (takes_activation_group(kernel, format, 32)) scaling.group = 32;
     std::vector<float> a(std::size_t(m * a_stride + 1), 1e30f), y(std::size_t(m * y_stride + 1), -7.0f);
     for (std::int64_t i = 0; i < m; ++i) std::copy_n(c.a.begin() + i * k, k, a.begin() + 1 + i * a_stride);
     GemmScratch scratch;
@@ -172,6 +180,35 @@ TEST_CASE("rows may be strided, misaligned, and are written nowhere else") {
   });
 }
 
+TEST_CASE("rows of one group of activations give the bits of rows with one scale") {
+  const QuantFormat format = parse_quant_format("q4g16");
+  for (const KernelInfo& kernel : kernels()) {
+    if (!includes(host_isa(), kernel.needs) || !takes_activation_group(kernel, format, 64)) continue;
+    for (const std::int64_t k : {33, 63, 64}) {
+      if (!kernel.accepts(format, k)) continue;
+      const GemmCase c = gemm_case(format, 3, 40, k, /*seed=*/6);
+      INFO(kernel.name, " k=", k);
+      CHECK(product(kernel, c, {.kind = RowScaling::Kind::dynamic_rows, .group = 64}) ==
+            product(kernel, c, {.kind = RowScaling::Kind::dynamic_rows}));
+    }
+  }
+}
+
+TEST_CASE("groups of zeros among others have scale 1, and rows may have any, as small or large as floats are") {
+  for (const char* text : {"q4g32o.i6", "e2m1g32.e8m0", "q8g32.e8m0"})
+    for (const int lowest : {-142, -120, -110, -60, -20, 0, 20}) {
+      GemmCase c = gemm_case(parse_quant_format(text), 9, 37, 161, /*seed=*/8);
+      for (std::int64_t i = 0; i < c.m; ++i)
+        for (std::int64_t t = 0; t < c.w.k; ++t) {
+          float& value = c.a[std::size_t(i * c.w.k + t)];
+          value = (t / 32 + i) % 3 == 0 ? 0.0f : std::ldexp(value, int(t / 32 * 20 + lowest));
+        }
+      for_each_kernel([&](const KernelInfo& kernel, const QuantFormat& accepted) {
+        if (accepted == c.w.format && !kernel.reference) check_against_reference(kernel, c);
+      });
+    }
+}
+
 TEST_CASE("values that are not finite give some result, never a crash") {
   for_each_kernel([](const KernelInfo& kernel, const QuantFormat& format) {
     GemmCase c = gemm_case(format, 4, 5, 70, /*seed=*/1);
@@ -179,7 +216,7 @@ TEST_CASE("values that are not finite give some result, never a crash") {
     c.a[75] = INFINITY;
     c.a[145] = -INFINITY;
     c.a[215] = 3e38f;
-    for (const RowScaling& scaling : scalings_for(kernel.activations)) CHECK(product(kernel, c, scaling).size() == 20);
+    for (const RowScaling& scaling : scalings_for(kernel, format)) CHECK(product(kernel, c, scaling).size() == 20);
   });
 }
 

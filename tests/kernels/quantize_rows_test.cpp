@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/cpu.h"
@@ -18,15 +20,16 @@ struct Variant {
   QuantizeRowFn quantize;
   AbsoluteMaximumFn absolute_maximum;
   SumGroupsFn sum_groups;
+  QuantizeGroupsFn quantize_groups;
 };
 
 const std::vector<Variant> kVariants = {
-    {"ref", Isa::none, quantize_row_ref, absolute_maximum_ref, sum_groups_ref},
+    {"ref", Isa::none, quantize_row_ref, absolute_maximum_ref, sum_groups_ref, quantize_groups_ref},
 #if defined(__x86_64__)
-    {"avx2", Isa::avx2, quantize_row_avx2, absolute_maximum_avx2, sum_groups_avx2},
-    {"avx512", Isa::avx512, quantize_row_avx512, absolute_maximum_avx512, sum_groups_avx512},
+    {"avx2", Isa::avx2, quantize_row_avx2, absolute_maximum_avx2, sum_groups_avx2, quantize_groups_avx2},
+    {"avx512", Isa::avx512, quantize_row_avx512, absolute_maximum_avx512, sum_groups_avx512, quantize_groups_avx512},
 #elif defined(__aarch64__)
-    {"neon", Isa::neon, quantize_row_neon, absolute_maximum_neon, sum_groups_neon},
+    {"neon", Isa::neon, quantize_row_neon, absolute_maximum_neon, sum_groups_neon, quantize_groups_neon},
 #endif
 };
 
@@ -47,7 +50,57 @@ void for_each_variant(const Body& body) {
   }
 }
 
+/// Codes, padding included, and the scales as they are written.
+std::pair<std::vector<std::int8_t>, std::vector<float>> groups_of(const Variant& variant, const std::vector<float>& x,
+                                                                  std::int64_t group, std::int64_t shared, int high) {
+  const auto k = std::int64_t(x.size());
+  std::vector<std::int8_t> codes((x.size() + 63) / 64 * 64, 99);
+  std::vector<float> scale(std::size_t((k + shared - 1) / shared), -1.0f);
+  variant.quantize_groups({x.data(), codes.data(), k, std::int64_t(codes.size()), group, high, shared, scale.data()});
+  return {codes, scale};
+}
+
 }  // namespace
+
+TEST_CASE("groups have the codes and scales of rows of their own, and zeros behind them") {
+  for_each_variant([](const Variant& variant) {
+    for (const std::size_t length : {1, 31, 32, 33, 64, 65, 100, 127, 129, 260, 1000})
+      for (const std::int64_t group : {32, 64, 256})
+        for (const std::int64_t shared : {std::int64_t(16), group}) {
+          INFO("length=", length, " group=", group, " shared=", shared);
+          Random random(length);
+          std::vector<float> x(length);
+          for (std::size_t t = 0; t < length; ++t)
+            x[t] = t / std::size_t(group) % 3 == 1 ? 0.0f : std::ldexp(float(random.uniform(-1, 1)), int(t % 97) - 60);
+          const auto [codes, scale] = groups_of(variant, x, group, shared, 127);
+          for (std::int64_t begin = 0; begin < std::int64_t(length); begin += group) {
+            const std::size_t end = std::min(length, std::size_t(begin + group));
+            const std::vector<float> part(x.begin() + begin, x.begin() + std::ptrdiff_t(end));
+            const float largest = absolute_maximum_ref(part.data(), std::int64_t(part.size()));
+            const float wanted = largest == 0 ? 1.0f : largest / 127.0f;
+            for (std::int64_t t = begin; t < std::int64_t(end); t += shared)
+              CHECK(scale[std::size_t(t / shared)] == wanted);
+            CHECK(std::vector<int>(codes.begin() + begin, codes.begin() + std::ptrdiff_t(end)) ==
+                  codes_of(kVariants[0], part, wanted, 0, -127, 127));
+          }
+          CHECK(std::all_of(codes.begin() + std::ptrdiff_t(length), codes.end(), [](int code) { return code == 0; }));
+        }
+  });
+}
+
+TEST_CASE("groups whose maximum is too small or too large to divide by have scale 1") {
+  for_each_variant([](const Variant& variant) {
+    std::vector<float> x(96, 0.0f);
+    x[3] = 1e-45f;  // divided by 127: 0
+    x[40] = INFINITY;
+    x[70] = -0.5f;
+    const auto [codes, scale] = groups_of(variant, x, 32, 32, 127);
+    CHECK(scale == std::vector<float>{1.0f, 1.0f, 0.5f / 127.0f});
+    CHECK(codes[3] == 0);
+    CHECK(codes[40] == 127);
+    CHECK(codes[70] == -127);
+  });
+}
 
 TEST_CASE("codes are rounded to nearest even, moved by the zero point, then saturated") {
   // ONNX's own examples of QuantizeLinear (test_quantizelinear, x / 2 + 128 on uint8) shifted to int8: 0, 1, 1.5, 500,

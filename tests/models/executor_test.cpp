@@ -368,6 +368,16 @@ TEST_CASE("what cannot run is refused before it runs") {
           Executor other(sound, {.kernel = "fastest"});
         }).find("kernel 'fastest' is not known") == 0);
 
+  // Activations in groups are for matrix products of integers in groups.
+  const auto in_groups = [&](std::size_t node, const char* format) {
+    Model model = quantized(network(), parse_quant_format(format), 32, false);
+    model.graph.nodes[node].activation = ActivationQuant{.group = 32};
+    return refusal<Unsupported>([&] { Executor other(model, {}); });
+  };
+  CHECK(in_groups(9, "q4g32").empty());
+  CHECK(in_groups(0, "q4g32").find("node 'c1' (Conv): activations of convolutions have one scale per sample") == 0);
+  CHECK(in_groups(9, "q4g64").find("node 'fc1' (Gemm): activations with a scale per 32 columns do not fit") == 0);
+
   // A codebook has no product with 8-bit activations.
   Model tables = network();
   const MatrixWeight which = matrix_weights(tables)[0];

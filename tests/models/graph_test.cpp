@@ -94,6 +94,20 @@ TEST_CASE("a sound graph is accepted and every fault is named") {
   CHECK(fault([](Model& m) { m.graph.outputs.clear(); }) == "model 'small': the graph has no output");
   CHECK(fault([](Model& m) { m.graph.nodes[0].activation = ActivationQuant{}; }) ==
         "node 'conv' (Conv): activations can be quantized only where the weight is packed");
+  const auto activation = [&](ActivationQuant quant) {
+    return fault([&](Model& m) {
+      const MatrixWeight which = matrix_weights(m)[0];
+      const std::vector<float> rows = matrix_values(m, which);
+      m.weights[which.weight] = pack_f32({rows.data(), which.n, which.k, which.k});
+      m.graph.nodes[which.node].activation = quant;
+    });
+  };
+  CHECK(activation({.group = 64}).empty());
+  CHECK(activation({.group = 48}) ==
+        "node 'conv' (Conv): dynamic activations with a scale per 48 columns are not known; dynamic ones per 32, 64, "
+        "128, 256 are");
+  CHECK(activation({.is_static = true, .group = 32}).find("static activations with a scale per 32 columns") !=
+        std::string::npos);
   CHECK(fault([](Model& m) { m.weights["conv.b"] = PackedMatrix{}; }) ==
         "model 'small': the packed weight 'conv.b' must be the matrix of a Conv, Gemm or MatMul and nothing else");
 }
@@ -116,6 +130,8 @@ TEST_CASE("a graph survives its JSON text") {
   const Graph back = graph_from_json(text, "test");
   CHECK(to_json_text(back) == text);
   CHECK(back.nodes[0].activation == model.graph.nodes[0].activation);
+  model.graph.nodes[0].activation = ActivationQuant{.bits = 5, .group = 256};
+  CHECK(graph_from_json(to_json_text(model.graph), "test").nodes[0].activation == model.graph.nodes[0].activation);
   CHECK(back.nodes[0].result == model.graph.nodes[0].result);
   CHECK(back.nodes[2].number_or("f", 0) == 0.1f);
   CHECK(back.nodes[2].number_or("whole", 0) == 2.0f);

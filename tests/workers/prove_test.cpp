@@ -156,6 +156,33 @@ TEST_CASE("every layer of a network with convolutions is proven, integers withou
       }
 }
 
+TEST_CASE("products with activations in groups are proven") {
+  Model model;
+  model.name = "groups";
+  model.graph.inputs = {{"x", DType::f32, {-1, 3, 9, 7}}};
+  model.graph.outputs = {"y"};
+  model.graph.nodes = {{"flat", "Flatten", {"x"}, {"a"}, {}, {}}, {"product", "MatMul", {"a", "w"}, {"y"}, {}, {}}};
+  model.weights.emplace("w", random_tensor({189, 40}, 1));
+  const MatrixWeight which = matrix_weights(model)[0];
+  UnpackedMatrix matrix;
+  matrix.format = parse_quant_format("q4g32");
+  matrix.n = which.n;
+  matrix.k = which.k;
+  matrix.scales.assign(std::size_t(which.n * 6), 1.0f / 7);
+  for (const float value : matrix_values(model, which))
+    matrix.codes.push_back(std::uint8_t(std::nearbyint(value * 7) + 8));
+  model.weights[which.weight] = pack(matrix);
+  model.graph.nodes[which.node].activation = ActivationQuant{.group = 32};
+  for (const int threads : {1, 2}) {
+    const Proof proof = proof_of(model, "best", threads);
+    CHECK(proof.failed == "");
+    CHECK(proof.mistrusted == "");
+    CHECK(proof.repeatable);
+    REQUIRE(proof.layers.size() == 1);
+    CHECK((proof.layers[0].error == 0 && proof.layers[0].bound == 0));
+  }
+}
+
 TEST_CASE("a wrong kernel of a convolution is found, with its node") {
   const struct {
     const char *kernel, *node;
