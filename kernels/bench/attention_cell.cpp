@@ -135,7 +135,7 @@ std::vector<TableRow> measure_attention(const Bench& bench, const Options& optio
     };
     candidates.push_back(std::move(candidate));
   }
-  return measure_cell(bench, QuantFormat{}, shape, options.threads, candidates);
+  return measure_cell(bench, ProductFormat{}, shape, options.threads, candidates);
 }
 
 }  // namespace qb
